@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/base/clock.h"
+
+#include <time.h>
+
+int64_t fl_clock_mono_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t fl_clock_mono_ms(void)
+{
+    return fl_clock_mono_us() / 1000;
+}
+
+int64_t fl_clock_wall_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
+void fl_clock_format(int64_t wall_s, char out[static 21])
+{
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}

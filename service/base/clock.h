@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time: monotonic for deadlines and durations, wall clock for records. */
+#pragma once
+#include <stdint.h>
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+int64_t fl_clock_mono_ms(void);
+
+/* Microseconds of CLOCK_MONOTONIC. */
+int64_t fl_clock_mono_us(void);
+
+/* Seconds since 1970, UTC. */
+int64_t fl_clock_wall_s(void);
+
+/* "2026-11-21T14:03:09Z" for seconds since 1970. */
+void fl_clock_format(int64_t wall_s, char out[static 21]);
