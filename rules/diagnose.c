@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Only lines that the literal scan proposes come here, so this may take its time: it tries the
+ * proposed patterns, asks who printed the line, and files the finding. Equal findings (rule, run,
+ * printer) are one with a count; the first tells where it began, the last whether it was the end. */
+#include "rules/diagnose.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ARENA_CAP = 64 << 20, RUNS_MAX = 256 };
+
+struct fl_diagnosis {
+    const struct fl_ruleset *set;
+    struct fl_match_work *lines;
+    struct fl_match_work *events;
+    struct fl_arena arena;
+    struct fl_finding *findings;
+    size_t findings_n;
+    struct fl_stream *streams;
+    uint32_t streams_n;
+    uint32_t streams_size;
+    /* For rules of stream or job scope: which all/none patterns were seen, in this stream and in
+     * the job, by pattern number. */
+    uint8_t *seen;
+    uint32_t *seen_stream;
+    long errors;
+};
+
+enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosis **out,
+                                struct fl_err *err)
+{
+    struct fl_diagnosis *d = calloc(1, sizeof *d);
+    *out = d;
+    if (!d) {
+        return fl_fail(err, FL_NOMEM, "no memory for the diagnosis");
+    }
+    d->set = set;
+    fl_arena_init(&d->arena, ARENA_CAP);
+    d->findings = calloc(FL_FINDINGS_MAX, sizeof *d->findings);
+    d->seen = calloc(set->line_patterns_n + 1U, 1);
+    d->seen_stream = calloc(set->line_patterns_n + 1U, sizeof *d->seen_stream);
+    enum fl_status status = fl_match_work_new(set->lines, &d->lines, err);
+    if (status == FL_OK) {
+        status = fl_match_work_new(set->events, &d->events, err);
+    }
+    if (status == FL_OK && (!d->findings || !d->seen || !d->seen_stream)) {
+        status = fl_fail(err, FL_NOMEM, "no memory for the diagnosis");
+    }
+    if (status != FL_OK) {
+        fl_diagnosis_free(d);
+        *out = NULL;
+    }
+    return status;
+}
+
+void fl_diagnosis_free(struct fl_diagnosis *d)
+{
+    if (!d) {
+        return;
+    }
+    fl_match_work_free(d->lines);
+    fl_match_work_free(d->events);
+    fl_arena_free(&d->arena);
+    free(d->findings);
+    free(d->streams);
+    free(d->seen);
+    free(d->seen_stream);
+    free(d);
+}
+
+static struct fl_run *add_run(struct fl_diagnosis *d, struct fl_stream *s, uint64_t order)
+{
+    if (!s->runs) {
+        s->runs = fl_arena_alloc(&d->arena, RUNS_MAX * sizeof *s->runs);
+    }
+    if (!s->runs || s->runs_n == RUNS_MAX) {
+        return NULL;
+    }
+    struct fl_run *run = &s->runs[s->runs_n++];
+    *run = (struct fl_run){.first_step = -1, .last_step = -1, .checkpoint = -1,
+                           .begin_order = order};
+    return run;
+}
+
+enum fl_status fl_diagnosis_stream(struct fl_diagnosis *d, const char *name, const char *path,
+                                   uint32_t *stream_r, struct fl_err *err)
+{
+    if (d->streams_n == FL_STREAMS_MAX) {
+        return fl_fail(err, FL_LIMIT, "more than %d streams in one job", FL_STREAMS_MAX);
+    }
+    if (d->streams_n == d->streams_size) {
+        uint32_t size = d->streams_size ? d->streams_size * 2 : 16;
+        struct fl_stream *more = realloc(d->streams, size * sizeof *more);
+        if (!more) {
+            return fl_fail(err, FL_NOMEM, "no memory for a stream");
+        }
+        d->streams = more;
+        d->streams_size = size;
+    }
+    struct fl_stream *s = &d->streams[d->streams_n];
+    *s = (struct fl_stream){.name = fl_arena_text(&d->arena, fl_str_of(name)),
+                            .path = fl_arena_text(&d->arena, fl_str_of(path)),
+                            .origin = {.rank = -1, .local_rank = -1, .gpu = -1}};
+    if (!s->name || !s->path || !add_run(d, s, 0)) {
+        return fl_fail(err, FL_NOMEM, "no memory for a stream");
+    }
+    *stream_r = d->streams_n++;
+    return FL_OK;
+}
+
+struct fl_stream *fl_diagnosis_streams(struct fl_diagnosis *d, uint32_t *n_r)
+{
+    *n_r = d->streams_n;
+    return d->streams;
+}
+
+const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r)
+{
+    *n_r = d->findings_n;
+    return d->findings;
+}
+
+const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d)
+{
+    return d->set;
+}
+
+struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d)
+{
+    return &d->arena;
+}
+
+long fl_diagnosis_errors(const struct fl_diagnosis *d)
+{
+    return d->errors;
+}
+
+static const struct fl_str *captured(const struct fl_captures *c, const char *name)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (strcmp(c->item[i].name, name) == 0 && c->item[i].text.n) {
+            return &c->item[i].text;
+        }
+    }
+    return NULL;
+}
+
+/* A captured whole number ("61 200" and "61,200" are not; -1 when there is none). */
+static long captured_number(const struct fl_captures *c, const char *name)
+{
+    const struct fl_str *text = captured(c, name);
+    struct fl_str rest = text ? *text : (struct fl_str){NULL, 0};
+    long value = -1;
+    return fl_str_take_number(&rest, &value) ? value : -1;
+}
+
+/* The values a summary may name: captures first, then what is known of the printer. */
+static bool lookup(const struct fl_captures *c, const struct fl_place *place, struct fl_str key,
+                   struct fl_buf *out)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (fl_str_eq(fl_str_of(c->item[i].name), key) && c->item[i].text.n) {
+            struct fl_str text = fl_str_trim(c->item[i].text);
+            text.n = text.n > 200 ? 200 : text.n;
+            for (size_t k = 0; k < text.n; k++) {
+                char ch = text.p[k];
+                fl_buf_add(out, (unsigned char)ch < ' ' ? " " : &ch, 1);
+            }
+            return true;
+        }
+    }
+    long number = fl_str_eq(key, FL_LIT("rank"))         ? place->rank
+                  : fl_str_eq(key, FL_LIT("local_rank")) ? place->local_rank
+                  : fl_str_eq(key, FL_LIT("gpu"))        ? place->gpu
+                                                         : -1;
+    if (number >= 0) {
+        fl_buf_addf(out, "%ld", number);
+        return true;
+    }
+    if (fl_str_eq(key, FL_LIT("node")) && place->node.n) {
+        fl_buf_add_str(out, place->node);
+        return true;
+    }
+    return false;
+}
+
+/* One stretch of the template; false when a placeholder in it has no value. */
+static bool fill_part(struct fl_str part, const struct fl_captures *c, const struct fl_place *place,
+                      struct fl_buf *out)
+{
+    bool all = true;
+    while (part.n) {
+        const char *close = part.p[0] == '{' ? memchr(part.p, '}', part.n) : NULL;
+        if (close) {
+            struct fl_str key = {part.p + 1, (size_t)(close - part.p - 1)};
+            if (!lookup(c, place, key, out)) {
+                fl_buf_add_text(out, "?");
+                all = false;
+            }
+            part = fl_str_skip(part, key.n + 2);
+        } else {
+            fl_buf_add(out, part.p, 1);
+            part = fl_str_skip(part, 1);
+        }
+    }
+    return all;
+}
+
+/* "text {name}[[ and {optional}]]": a bracketed clause with an unknown name is dropped. */
+static struct fl_str fill(struct fl_arena *arena, const char *template, const struct fl_captures *c,
+                          const struct fl_place *place)
+{
+    struct fl_buf out;
+    struct fl_str rest = fl_str_of(template);
+    fl_buf_init(&out, 2048);
+    while (rest.n) {
+        const char *open = fl_str_find(rest, FL_LIT("[["));
+        size_t n = open ? (size_t)(open - rest.p) : rest.n;
+        fill_part((struct fl_str){rest.p, n}, c, place, &out);
+        rest = fl_str_skip(rest, n);
+        if (!open) {
+            break;
+        }
+        rest = fl_str_skip(rest, 2);
+        const char *close = fl_str_find(rest, FL_LIT("]]"));
+        n = close ? (size_t)(close - rest.p) : rest.n;
+        size_t before = out.n;
+        if (!fill_part((struct fl_str){rest.p, n}, c, place, &out)) {
+            out.n = before;
+        }
+        rest = fl_str_skip(rest, close ? n + 2 : n);
+    }
+    struct fl_str text = fl_arena_str(arena, fl_buf_str(&out));
+    fl_buf_free(&out);
+    return text;
+}
+
+static struct fl_run *run_of(struct fl_diagnosis *d, uint32_t stream)
+{
+    struct fl_stream *s = &d->streams[stream];
+    return &s->runs[s->runs_n - 1];
+}
+
+static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *place,
+                                const struct fl_captures *c, struct fl_str text, uint64_t order)
+{
+    const struct fl_run *run = run_of(d, place->stream);
+    struct fl_sighting s = {.place = *place, .order = order, .steps = run->steps,
+                            .step = run->last_step, .after_success = run->success};
+    static const char *const names[] = {"rank", "local_rank", "gpu"};
+    long *slots[] = {&s.place.rank, &s.place.local_rank, &s.place.gpu};
+    for (size_t i = 0; i < 3; i++) {
+        long value = captured_number(c, names[i]);
+        if (value >= 0) {
+            *slots[i] = value;
+        }
+    }
+    const struct fl_str *node = captured(c, "node");
+    s.place.node = fl_arena_str(&d->arena, node ? *node : place->node);
+    text.n = text.n > FL_FINDING_TEXT ? FL_FINDING_TEXT : text.n;
+    s.text = fl_arena_str(&d->arena, text);
+    return s;
+}
+
+static long printer(const struct fl_place *p)
+{
+    return p->rank >= 0 ? p->rank : p->local_rank >= 0 ? 100000 + p->local_rank : -1;
+}
+
+static struct fl_finding *find(struct fl_diagnosis *d, uint32_t rule, uint32_t run,
+                               const struct fl_place *place)
+{
+    for (size_t i = d->findings_n; i > 0; i--) {
+        struct fl_finding *f = &d->findings[i - 1];
+        if (f->rule == rule && f->run == run && f->first.place.stream == place->stream &&
+            printer(&f->first.place) == printer(place)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_place *place,
+                         const struct fl_captures *c, struct fl_str text, uint64_t order)
+{
+    const struct fl_rule *rule = &d->set->rules[rule_index];
+    uint32_t run = d->streams[place->stream].runs_n - 1;
+    struct fl_sighting s = {.place = *place};
+    long rank = captured_number(c, "rank");
+    s.place.rank = rank >= 0 ? rank : place->rank;
+    struct fl_finding *f = find(d, rule_index, run, &s.place);
+    if (f) {
+        f->count++;
+        if (f->count <= 1000 || f->count % 64 == 0) { /* bounded memory under a flood */
+            f->last = sight(d, place, c, text, order);
+        }
+        return;
+    }
+    if (d->findings_n == FL_FINDINGS_MAX) {
+        return;
+    }
+    s = sight(d, place, c, text, order);
+    d->findings[d->findings_n++] = (struct fl_finding){
+        .rule = rule_index, .run = run, .count = 1, .first = s, .last = s,
+        .summary = fill(&d->arena, rule->summary ? rule->summary : "", c, &s.place)};
+    if (rule->role == FL_ROLE_ROOT || rule->role == FL_ROLE_SYMPTOM) {
+        run_of(d, place->stream)->failures++;
+    }
+}
+
+/* A metric printed as nan or inf. Only a lasting one at the end counts: fp16 skips a step now and
+ * then, and the first lines of a run may show nan by design. */
+static void watch_values(struct fl_diagnosis *d, struct fl_run *run, const struct fl_captures *c,
+                         const struct fl_place *place, struct fl_str text, uint64_t order)
+{
+    static const char *const names[] = {"loss", "grad_norm"};
+    bool any = false;
+    for (size_t i = 0; i < 2; i++) {
+        const struct fl_str *value = captured(c, names[i]);
+        char number[32] = "";
+        if (!value || value->n >= sizeof number) {
+            continue;
+        }
+        memcpy(number, value->p, value->n);
+        char *end = NULL;
+        double v = strtod(number, &end);
+        if (end == number) {
+            continue;
+        }
+        any = true;
+        if (!isfinite(v)) {
+            if (run->bad_values++ == 0) {
+                run->bad_from_step = run->last_step;
+                run->bad_metric = names[i];
+                run->bad_first = sight(d, place, c, text, order);
+            }
+            return;
+        }
+    }
+    if (any) {
+        run->was_finite = true;
+        run->bad_values = 0;
+    }
+}
+
+static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
+                          const struct fl_captures *c, const struct fl_place *place,
+                          struct fl_str text, uint64_t order)
+{
+    struct fl_run *run = run_of(d, place->stream);
+    long step = captured_number(c, "step");
+    if (rule->role == FL_ROLE_CHECKPOINT) {
+        long saved = step >= 0 ? step : run->last_step;
+        run->checkpoint = saved > run->checkpoint ? saved : run->checkpoint;
+        return;
+    }
+    run->steps++;
+    if (step >= 0) {
+        run->first_step = run->first_step < 0 ? step : run->first_step;
+        run->last_step = step;
+    }
+    watch_values(d, run, c, place, text, order);
+}
+
+/* The printers of a multi-node job start one after the other: only a start after work was done, or
+ * after a failure, begins a new run. */
+static void note_start(struct fl_diagnosis *d, const struct fl_place *place, uint64_t order)
+{
+    const struct fl_run *run = run_of(d, place->stream);
+    if (run->steps > 0 || run->failures > 0 || run->success) {
+        add_run(d, &d->streams[place->stream], order);
+    }
+}
+
+static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_captures *c,
+                const struct fl_place *place, struct fl_str text, uint64_t order)
+{
+    const struct fl_rule *rule = &d->set->rules[rule_index];
+    struct fl_run *run = run_of(d, place->stream);
+    switch (rule->role) {
+    case FL_ROLE_ROOT:
+    case FL_ROLE_SYMPTOM:
+    case FL_ROLE_CONFIRMATION:
+        file_finding(d, rule_index, place, c, text, order);
+        break;
+    case FL_ROLE_BENIGN:
+        break;
+    case FL_ROLE_PROGRESS:
+    case FL_ROLE_CHECKPOINT:
+        note_progress(d, rule, c, place, text, order);
+        break;
+    case FL_ROLE_SUCCESS:
+        if (!run->success) {
+            run->success = true;
+            run->success_order = order;
+        }
+        break;
+    case FL_ROLE_START:
+        note_start(d, place, order);
+        break;
+    }
+}
+
+static bool rest_holds(struct fl_diagnosis *d, const struct fl_matcher *m, struct fl_match_work *w,
+                       const struct fl_rule *rule, struct fl_str text)
+{
+    for (size_t i = 0; i < rule->all.n; i++) {
+        enum fl_match one = fl_matcher_try(m, w, rule->all.number[i], text, NULL);
+        d->errors += one == FL_MATCH_ERROR;
+        if (one != FL_MATCH_YES) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < rule->none.n; i++) {
+        enum fl_match one = fl_matcher_try(m, w, rule->none.number[i], text, NULL);
+        d->errors += one == FL_MATCH_ERROR;
+        if (one != FL_MATCH_NO) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The rules that say yes to this line, each once. */
+struct hits {
+    uint32_t rule[64];
+    struct fl_captures captures[64];
+    size_t n;
+    bool benign;
+};
+
+static bool has(const struct hits *hits, uint32_t rule)
+{
+    for (size_t i = 0; i < hits->n; i++) {
+        if (hits->rule[i] == rule) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct fl_place *place,
+                          struct fl_str message, struct hits *hits)
+{
+    struct fl_pattern_owner owner = d->set->line_owner[pattern];
+    if (owner.rule == UINT32_MAX || d->set->rules[owner.rule].is_filter ||
+        d->set->rules[owner.rule].broken) {
+        return;
+    }
+    const struct fl_rule *rule = &d->set->rules[owner.rule];
+    if (owner.kind == 0 && (has(hits, owner.rule) || hits->n == 64)) {
+        return;
+    }
+    struct fl_captures *c = &hits->captures[hits->n < 64 ? hits->n : 63];
+    enum fl_match answer = fl_matcher_try(d->set->lines, d->lines, pattern, message, c);
+    d->errors += answer == FL_MATCH_ERROR;
+    if (answer != FL_MATCH_YES) {
+        return;
+    }
+    if (owner.kind != 0) {
+        d->seen[pattern] = 1;
+        d->seen_stream[pattern] = place->stream + 1;
+        return;
+    }
+    bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
+    if (spread || rest_holds(d, d->set->lines, d->lines, rule, message)) {
+        hits->rule[hits->n++] = owner.rule;
+        hits->benign |= rule->role == FL_ROLE_BENIGN;
+    }
+}
+
+bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
+                       struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
+                       size_t candidates_n)
+{
+    struct hits hits;
+    hits.n = 0;
+    hits.benign = false;
+    for (size_t i = 0; i < candidates_n; i++) {
+        try_candidate(d, candidates[i].pattern, place, message, &hits);
+    }
+    bool known = false;
+    for (size_t i = 0; i < hits.n; i++) {
+        enum fl_role role = d->set->rules[hits.rule[i]].role;
+        bool blames = role <= FL_ROLE_CONFIRMATION;
+        if (!(hits.benign && blames)) {
+            act(d, hits.rule[i], &hits.captures[i], place, raw, order);
+            known |= blames || role == FL_ROLE_SUCCESS;
+        }
+    }
+    return known;
+}
+
+void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
+                        const struct fl_event_place *lines, size_t lines_n, uint64_t order)
+{
+    const struct fl_candidate *candidates = NULL;
+    size_t n = 0;
+    if (fl_matcher_propose(d->set->events, d->events, text, &text, 1, &candidates, &n) != FL_OK) {
+        d->errors++;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t rule_index = d->set->event_owner[candidates[i].pattern].rule;
+        const struct fl_rule *rule = &d->set->rules[rule_index];
+        struct fl_captures c;
+        enum fl_match answer =
+            fl_matcher_try(d->set->events, d->events, candidates[i].pattern, text, &c);
+        d->errors += answer == FL_MATCH_ERROR;
+        if (answer != FL_MATCH_YES || rule->broken ||
+            !rest_holds(d, d->set->events, d->events, rule, text)) {
+            continue;
+        }
+        size_t k = 0;
+        while (k + 1 < lines_n && lines[k + 1].at <= c.start) {
+            k++;
+        }
+        uint32_t end = k + 1 < lines_n ? lines[k + 1].at - 1 : (uint32_t)text.n;
+        struct fl_place where = *place;
+        where.line = lines[k].line;
+        where.offset = lines[k].offset;
+        act(d, rule_index, &c, &where, (struct fl_str){text.p + lines[k].at, end - lines[k].at},
+            order);
+    }
+}
+
+/* Were the other patterns of a spread-out rule seen where its scope wants them? */
+static bool settled(const struct fl_diagnosis *d, const struct fl_rule *rule, uint32_t stream)
+{
+    bool job = rule->scope == FL_SCOPE_JOB;
+    for (size_t i = 0; i < rule->all.n; i++) {
+        uint32_t p = rule->all.number[i];
+        if (!d->seen[p] || (!job && d->seen_stream[p] != stream + 1)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < rule->none.n; i++) {
+        uint32_t p = rule->none.number[i];
+        if (d->seen[p] && (job || d->seen_stream[p] == stream + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void fl_diagnosis_end(struct fl_diagnosis *d)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->findings_n; i++) {
+        const struct fl_rule *rule = &d->set->rules[d->findings[i].rule];
+        bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
+        if (!spread || settled(d, rule, d->findings[i].first.place.stream)) {
+            d->findings[kept++] = d->findings[i];
+        }
+    }
+    d->findings_n = kept;
+}
+
+bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, struct fl_str raw,
+                     const struct fl_candidate *candidates, size_t n, uint32_t *rule_r)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t owner = set->line_owner[candidates[i].pattern].rule;
+        if (owner == UINT32_MAX || !set->rules[owner].is_filter || set->rules[owner].broken ||
+            set->rules[owner].state != FL_STATE_ACTIVE) {
+            continue;
+        }
+        if (fl_matcher_try(set->lines, work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES) {
+            *rule_r = owner;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines in, findings out: which known signatures a job's streams carry, where, how often, and what
+ * happened around them (steps made before and after, success, a new run).
+ * Owns the findings and all text in them, until fl_diagnosis_free.
+ * Limits: FL_FINDINGS_MAX different findings (equal ones are counted; of each the first and the
+ * last are kept), text of a line up to FL_FINDING_TEXT bytes. Threads: one. */
+#pragma once
+#include "rules/ruleset.h"
+
+enum { FL_FINDINGS_MAX = 2048, FL_FINDING_TEXT = 2048, FL_STREAMS_MAX = 4096 };
+
+/* Where a line stands and who printed it. -1 and empty: not known. */
+struct fl_place {
+    uint32_t stream;
+    long line;
+    uint64_t offset;
+    long rank;
+    long local_rank;
+    long gpu;
+    struct fl_str node;
+    int64_t time_ms;
+    bool has_time; /* with a date */
+};
+
+struct fl_sighting {
+    struct fl_place place;
+    struct fl_str text; /* the line, verbatim but for ANSI codes */
+    uint64_t order;     /* position among all lines of the stream */
+    long steps;         /* progress lines of the run before it */
+    long step;          /* the last step number before it, or -1 */
+    bool after_success;
+};
+
+struct fl_finding {
+    uint32_t rule; /* index in the rule set */
+    uint32_t run;  /* of its stream: append-mode files hold several */
+    long count;
+    struct fl_sighting first;
+    struct fl_sighting last;
+    struct fl_str summary; /* filled from captures of the first sighting */
+};
+
+/* What one run of one stream showed besides findings. */
+struct fl_run {
+    long steps; /* progress lines */
+    long first_step;
+    long last_step;  /* -1: none */
+    long checkpoint; /* last step saved, -1: none */
+    bool success;
+    uint64_t success_order;
+    uint64_t begin_order;
+    long bad_values; /* progress lines at the end whose loss or gradient is not finite, in a row */
+    long bad_from_step;
+    bool was_finite;
+    const char *bad_metric;
+    struct fl_sighting bad_first;
+    long failures; /* findings of root or symptom role */
+};
+
+struct fl_stream {
+    const char *name;
+    const char *path;
+    long lines;
+    uint64_t bytes;
+    long dropped;
+    long kept;
+    struct fl_place origin; /* what its path says */
+    struct fl_run *runs;
+    uint32_t runs_n;
+    const char *fault; /* why it could not be read to its end, or NULL */
+};
+
+struct fl_diagnosis;
+
+enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosis **out,
+                                struct fl_err *err) FL_MUST_USE;
+void fl_diagnosis_free(struct fl_diagnosis *d);
+
+/* A new stream; its number goes to *stream_r. Lines that follow are of it. */
+enum fl_status fl_diagnosis_stream(struct fl_diagnosis *d, const char *name, const char *path,
+                                   uint32_t *stream_r, struct fl_err *err) FL_MUST_USE;
+struct fl_stream *fl_diagnosis_streams(struct fl_diagnosis *d, uint32_t *n_r);
+
+/* One line that has candidates. `candidates` are patterns of set->lines. message: peeled text; raw:
+ * the whole segment. order: its position in the stream. True when a rule knows it as more than
+ * routine (it must not be filtered). */
+bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
+                       struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
+                       size_t candidates_n);
+
+/* One joined event. place: of its first line, with the printer; lines_at: offsets of its lines. */
+struct fl_event_place {
+    uint32_t at;
+    long line;
+    uint64_t offset;
+};
+void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
+                        const struct fl_event_place *lines, size_t lines_n, uint64_t order);
+
+/* After the last line of all streams: settles rules of stream and job scope. */
+void fl_diagnosis_end(struct fl_diagnosis *d);
+
+const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r);
+const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
+struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
+long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */
+
+/* True when a filter rule among the candidates drops the raw line. */
+bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, struct fl_str raw,
+                     const struct fl_candidate *candidates, size_t n, uint32_t *rule_r);

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A one-pass reader of the pattern text. A sequence is a run of elements; each element is a plain
+ * byte, a group (whose own set is found by the same reader, one level down) or something opaque.
+ * The best set of a sequence is the best of its runs of plain bytes and of its groups; an
+ * alternation has a set only when each branch has one. Anything unusual (conditionals, verbs,
+ * recursion, \Q, x-mode) gives up: the answer is then "none". */
+#include "rules/literals.h"
+
+enum { DEPTH_MAX = 12 };
+
+struct reader {
+    const char *p;
+    const char *end;
+    bool caseless;
+    bool unsure; /* met something it does not know: no literals at all */
+};
+
+static void take_set(struct reader *r, int depth, struct fl_literals *out);
+
+/* Bytes that routine logs are full of say little; rare ones say much. */
+static int worth(const struct fl_literal *lit)
+{
+    int sum = 0;
+    for (size_t i = 0; i < lit->n; i++) {
+        char c = lit->bytes[i];
+        bool common = strchr("etaoinsr ./=:-_0", c) != NULL;
+        bool upper = c >= 'A' && c <= 'Z';
+        sum += common ? 2 : upper && !lit->caseless ? 4 : 3;
+    }
+    return sum;
+}
+
+static int set_worth(const struct fl_literals *set)
+{
+    int least = set->n ? 1 << 20 : 0;
+    for (size_t i = 0; i < set->n; i++) {
+        int w = worth(&set->item[i]);
+        least = w < least ? w : least;
+    }
+    return least;
+}
+
+static void keep_better(struct fl_literals *best, const struct fl_literals *other)
+{
+    if (set_worth(other) > set_worth(best)) {
+        *best = *other;
+    }
+}
+
+static void keep_run(struct fl_literals *best, struct fl_literal *run)
+{
+    if (run->n >= FL_LITERAL_MIN) {
+        struct fl_literals one = {.n = 1};
+        one.item[0] = *run;
+        keep_better(best, &one);
+    }
+    run->n = 0;
+}
+
+/* Steps over a quantifier; how often the element must occur at least (1 without one). */
+static bool take_quantifier(struct reader *r, bool *repeats_r)
+{
+    *repeats_r = false;
+    if (r->p >= r->end || !strchr("?*+{", *r->p)) {
+        return true;
+    }
+    bool needed = *r->p == '+';
+    *repeats_r = true;
+    if (*r->p == '{') {
+        const char *q = r->p + 1;
+        if (q >= r->end || !fl_is_digit(*q)) {
+            *repeats_r = false; /* a plain brace; the caller takes it as a byte */
+            return true;
+        }
+        needed = *q != '0';
+        while (q < r->end && *q != '}') {
+            q++;
+        }
+        r->p = q;
+    }
+    r->p++;
+    if (r->p < r->end && (*r->p == '?' || *r->p == '+')) {
+        r->p++;
+    }
+    return needed;
+}
+
+static void skip_class(struct reader *r)
+{
+    r->p++; /* [ */
+    if (r->p < r->end && *r->p == '^') {
+        r->p++;
+    }
+    if (r->p < r->end && *r->p == ']') {
+        r->p++;
+    }
+    while (r->p < r->end && *r->p != ']') {
+        if (*r->p == '\\') {
+            r->p++;
+        } else if (*r->p == '[' && r->p + 1 < r->end && r->p[1] == ':') {
+            const char *close = memmem(r->p, (size_t)(r->end - r->p), ":]", 2);
+            r->p = close ? close + 1 : r->end - 1;
+        }
+        r->p++;
+    }
+    r->p++;
+}
+
+/* The head of a group, from '(' on: steps over it. False for groups whose content says nothing
+ * about the text at this place (look-around) or that this reader does not know. */
+static bool take_group_head(struct reader *r, bool *options_r)
+{
+    *options_r = false;
+    r->p++; /* ( */
+    if (r->p >= r->end || *r->p != '?') {
+        if (r->p < r->end && *r->p == '*') {
+            r->unsure = true;
+        }
+        return true;
+    }
+    r->p++;
+    char c = r->p < r->end ? *r->p : '\0';
+    char d = r->p + 1 < r->end ? r->p[1] : '\0';
+    if (c == ':' || c == '>') {
+        r->p++;
+        return true;
+    }
+    if (c == '=' || c == '!' || (c == '<' && (d == '=' || d == '!'))) {
+        r->p += c == '<' ? 2 : 1;
+        return false;
+    }
+    if (c == '<' || (c == 'P' && d == '<') || c == '\'') {
+        const char *close = memchr(r->p + 2, c == '\'' ? '\'' : '>', (size_t)(r->end - r->p - 2));
+        r->p = close ? close + 1 : r->end;
+        r->unsure |= !close;
+        return true;
+    }
+    bool off = false;
+    for (; r->p < r->end && *r->p != ')' && *r->p != ':'; r->p++) {
+        off |= *r->p == '-';
+        if (*r->p == 'i') {
+            r->caseless = !off;
+        } else if (*r->p != '-' && *r->p != 'm' && *r->p != 's') {
+            r->unsure = true;
+        }
+    }
+    *options_r = r->p < r->end && *r->p == ')';
+    r->p++;
+    return true;
+}
+
+/* A backslash escape: true when it is one plain byte. */
+static bool take_escape(struct reader *r, char *byte_r)
+{
+    r->p++;
+    char c = r->p < r->end ? *r->p : '\0';
+    r->p++;
+    if (c == 'Q' || c == 'E' || c == 'c' || c == 'o' || c == 'g' || c == 'k' || c == 'x' ||
+        c == 'N' || c == 'p' || c == 'P' || fl_is_digit(c)) {
+        r->unsure = true;
+        return false;
+    }
+    if (c == 't') {
+        *byte_r = '\t';
+        return true;
+    }
+    *byte_r = c;
+    return !fl_is_alpha(c) && c != '\0';
+}
+
+static void take_group(struct reader *r, int depth, struct fl_literals *best,
+                       struct fl_literal *run)
+{
+    bool outer = r->caseless;
+    bool options = false;
+    bool counts = take_group_head(r, &options);
+    if (options) { /* (?i) holds for the rest of the enclosing group */
+        keep_run(best, run);
+        return;
+    }
+    struct fl_literals inner = {.n = 0};
+    take_set(r, depth + 1, &inner);
+    r->caseless = outer;
+    if (r->p < r->end) {
+        r->p++; /* ) */
+    }
+    bool repeats = false;
+    bool needed = take_quantifier(r, &repeats);
+    keep_run(best, run);
+    if (counts && needed) {
+        keep_better(best, &inner);
+    }
+}
+
+static void take_byte(struct reader *r, char byte, struct fl_literals *best,
+                      struct fl_literal *run)
+{
+    bool repeats = false;
+    bool needed = take_quantifier(r, &repeats);
+    if (!needed) {
+        keep_run(best, run);
+        return;
+    }
+    if (run->n == FL_LITERAL_MAX) {
+        keep_run(best, run);
+    }
+    run->caseless = run->n ? run->caseless || r->caseless : r->caseless;
+    run->bytes[run->n++] = byte;
+    if (repeats) {
+        keep_run(best, run);
+    }
+}
+
+/* One branch of an alternation, up to '|' or ')' or the end. */
+static void take_branch(struct reader *r, int depth, struct fl_literals *best)
+{
+    struct fl_literal run = {.n = 0};
+    bool repeats = false;
+    char byte = '\0';
+    while (r->p < r->end && *r->p != '|' && *r->p != ')' && !r->unsure) {
+        switch (*r->p) {
+        case '(':
+            if (depth >= DEPTH_MAX) {
+                r->unsure = true;
+                break;
+            }
+            take_group(r, depth, best, &run);
+            break;
+        case '[':
+            skip_class(r);
+            keep_run(best, &run);
+            take_quantifier(r, &repeats);
+            break;
+        case '\\':
+            if (take_escape(r, &byte)) {
+                take_byte(r, byte, best, &run);
+            } else {
+                keep_run(best, &run);
+                take_quantifier(r, &repeats);
+            }
+            break;
+        case '.':
+        case '^':
+        case '$':
+            r->p++;
+            keep_run(best, &run);
+            take_quantifier(r, &repeats);
+            break;
+        default:
+            byte = *r->p++;
+            take_byte(r, byte, best, &run);
+        }
+    }
+    keep_run(best, &run);
+}
+
+static void take_set(struct reader *r, int depth, struct fl_literals *out)
+{
+    bool complete = true;
+    out->n = 0;
+    for (;;) {
+        struct fl_literals branch = {.n = 0};
+        take_branch(r, depth, &branch);
+        if (branch.n == 0 || out->n + branch.n > FL_LITERALS_MAX) {
+            complete = false;
+        } else if (complete) {
+            memcpy(out->item + out->n, branch.item, branch.n * sizeof *branch.item);
+            out->n += branch.n;
+        }
+        if (r->p >= r->end || *r->p != '|' || r->unsure) {
+            break;
+        }
+        r->p++;
+    }
+    if (!complete) {
+        out->n = 0;
+    }
+}
+
+void fl_literals_of(struct fl_str pattern, struct fl_literals *out)
+{
+    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n};
+    take_set(&r, 0, out);
+    if (r.unsure || r.p < r.end) {
+        out->n = 0;
+    }
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Many patterns over a block of lines at once. A literal scan (vectorscan's literal API) proposes
+ * which patterns may match which lines; PCRE2 decides. Where the CPU lacks what vectorscan needs,
+ * every pattern is proposed for every line: slower, same answers.
+ *
+ * Owns: the compiled patterns. Immutable after building; share it between threads.
+ * Each thread brings its own struct fl_match_work.
+ * Limits: FL_PATTERN_BYTES of pattern text, FL_PATTERN_CODE bytes compiled, match and depth limits
+ * that shrink with the subject's length, so that one call stays in the milliseconds
+ * (a match limit alone does not bound time: it counts steps, and a step may walk the subject). */
+#pragma once
+#include "service/base/arena.h"
+#include "service/base/status.h"
+#include "service/base/str.h"
+
+#include <stdint.h>
+
+enum { FL_PATTERN_BYTES = 2000, FL_PATTERN_CODE = 64 * 1024, FL_CAPTURES_MAX = 24 };
+
+enum fl_match { FL_MATCH_NO, FL_MATCH_YES, FL_MATCH_ERROR };
+
+struct fl_matcher;
+struct fl_match_work;
+
+/* One named capture of a match; text is a slice of the subject. */
+struct fl_capture {
+    const char *name;
+    struct fl_str text;
+};
+
+struct fl_captures {
+    struct fl_capture item[FL_CAPTURES_MAX];
+    size_t n;
+    size_t start; /* where the whole match begins in the subject */
+    size_t end;
+};
+
+/* A pattern proposed for a line. */
+struct fl_candidate {
+    uint32_t line;
+    uint32_t pattern;
+};
+
+enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
+void fl_matcher_free(struct fl_matcher *matcher);
+
+/* Compiles a pattern (byte mode) and gives it the next number from 0. A bad one is FL_SYNTAX, with
+ * the text of the error and *at_r the offset. */
+enum fl_pattern_flags {
+    FL_PATTERN_LINES = 1, /* ^ and $ match at inner line ends */
+    FL_PATTERN_SILENT = 2 /* never proposed, only tried */
+};
+enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
+                              uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;
+
+/* Ends adding; builds the literal scanner. */
+enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err) FL_MUST_USE;
+
+/* Does the pattern lack a literal, so that it is tried on every line? */
+bool fl_matcher_lacks_literal(const struct fl_matcher *matcher, uint32_t pattern);
+
+enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_match_work **out,
+                                 struct fl_err *err) FL_MUST_USE;
+void fl_match_work_free(struct fl_match_work *work);
+
+/* Proposes (line, pattern) pairs for lines that lie in order inside one block, pairs ordered by
+ * line, then pattern. The result belongs to work and lasts until the next call. A line of which
+ * nothing can be said for want of memory is FL_NOMEM. */
+enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_match_work *work,
+                                  struct fl_str block, const struct fl_str *lines, size_t lines_n,
+                                  const struct fl_candidate **out, size_t *out_n) FL_MUST_USE;
+
+/* PCRE2's answer. captures may be NULL. FL_MATCH_ERROR: a limit was hit or memory ran out. */
+enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,
+                             uint32_t pattern, struct fl_str subject,
+                             struct fl_captures *captures);
+
+/* "vectorscan 5.4.9 literals + PCRE2 10.42 JIT", for doctor. */
+const char *fl_matcher_engine(char *out, size_t n);

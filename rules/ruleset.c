@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Patterns of active rules go into one of two matchers: `lines` for single lines, `events` for
+ * joined multi-line events. Only `any` patterns are proposed by the literal scan; `all` and `none`
+ * of a line rule are tried when an `any` has matched. For stream and job rules, whose `all` and
+ * `none` may stand on other lines, these are proposed too. */
+#include "rules/ruleset.h"
+
+#include "rules/rulefile.h"
+#include "service/base/fsio.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Words that failures use. A line with one of them is kept for the condensed view even when no
+ * rule knows it. */
+static const char attention_words[] =
+    "(?i)error|exception|fatal|traceback|abort|killed|fail|timed out|timeout|time-out|denied|"
+    "panic|\\boom\\b|out of memory|segfault|segmentation|unable to|cannot|refused|no such|not found|"
+    "invalid|corrupt|lost|unreachable|core dumped|assert|\\bnan\\b|nvrm|unexpected|mismatch|"
+    "exit code|cancelled";
+
+const char *fl_role_name(enum fl_role role)
+{
+    static const char *const names[] = {"root",     "symptom",    "confirmation", "benign",
+                                        "progress", "checkpoint", "success",      "start"};
+    return names[role];
+}
+
+const char *fl_state_name(enum fl_rule_state state)
+{
+    static const char *const names[] = {"proposed", "shadow", "active", "retired"};
+    return names[state];
+}
+
+enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
+                              struct fl_err *err)
+{
+    struct fl_ruleset *set = calloc(1, sizeof *set);
+    *out = set;
+    if (!set) {
+        return fl_fail(err, FL_NOMEM, "no memory for the rules");
+    }
+    fl_arena_init(&set->arena, 64 << 20);
+    set->taxonomy = taxonomy;
+    enum fl_status status = fl_matcher_new(&set->lines, err);
+    if (status == FL_OK) {
+        status = fl_matcher_new(&set->events, err);
+    }
+    if (status != FL_OK) {
+        fl_ruleset_free(set);
+        *out = NULL;
+    }
+    return status;
+}
+
+void fl_ruleset_free(struct fl_ruleset *set)
+{
+    if (!set) {
+        return;
+    }
+    fl_matcher_free(set->lines);
+    fl_matcher_free(set->events);
+    free(set->line_owner);
+    free(set->event_owner);
+    free(set->rules);
+    fl_arena_free(&set->arena);
+    free(set);
+}
+
+const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id)
+{
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        if (fl_str_eq(fl_str_of(set->rules[i].id), id)) {
+            return &set->rules[i];
+        }
+    }
+    return NULL;
+}
+
+/* "FILE: rule ID: WHAT", with the pattern and a caret under the fault when there is one. */
+static void complain_of(const char *file, const struct fl_rule *rule, const char *what,
+                        const struct fl_str *pattern, size_t at, fl_ruleset_complain complain,
+                        void *ctx)
+{
+    struct fl_buf text;
+    fl_buf_init(&text, 16 * 1024);
+    fl_buf_addf(&text, "%s: rule %s: %s (rule left out)", file, rule->id ? rule->id : "?", what);
+    if (pattern) {
+        fl_buf_addf(&text, "\n  %.*s\n  %*s^", (int)pattern->n, pattern->p, (int)at, "");
+    }
+    if (complain) {
+        complain(ctx, fl_buf_text(&text));
+    }
+    fl_buf_free(&text);
+}
+
+static enum fl_status own(struct fl_ruleset *set, bool event, uint32_t number,
+                          struct fl_pattern_owner owner)
+{
+    struct fl_pattern_owner **table = event ? &set->event_owner : &set->line_owner;
+    uint32_t *n = event ? &set->event_patterns_n : &set->line_patterns_n;
+    if ((number & 255) == 0) {
+        struct fl_pattern_owner *more = realloc(*table, (number + 256U) * sizeof *more);
+        if (!more) {
+            return FL_NOMEM;
+        }
+        *table = more;
+    }
+    (*table)[number] = owner;
+    *n = number + 1;
+    return FL_OK;
+}
+
+static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *rule,
+                                  struct fl_pattern_set *patterns, struct fl_pattern_owner owner,
+                                  size_t *bad_r, size_t *at_r, struct fl_err *err)
+{
+    bool event = rule->scope == FL_SCOPE_EVENT;
+    bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
+    bool applies = rule->state == FL_STATE_ACTIVE || rule->state == FL_STATE_SHADOW;
+    unsigned flags = event ? FL_PATTERN_LINES : 0;
+    if (!applies || (owner.kind != 0 && !spread)) {
+        flags |= FL_PATTERN_SILENT;
+    }
+    for (size_t i = 0; i < patterns->n; i++) {
+        *bad_r = i;
+        enum fl_status status =
+            fl_matcher_add(event ? set->events : set->lines, patterns->text[i], flags,
+                           &patterns->number[i], at_r, err);
+        if (status == FL_OK) {
+            status = own(set, event, patterns->number[i], owner);
+        }
+        if (status != FL_OK) {
+            return status;
+        }
+    }
+    return FL_OK;
+}
+
+static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
+                               fl_ruleset_complain complain, void *ctx, size_t *bad_r)
+{
+    struct fl_err err = {0};
+    size_t bad = 0;
+    size_t at = 0;
+    uint32_t index = set->rules_n;
+    struct fl_pattern_set *faulty = &rule->any;
+    if (fl_ruleset_find(set, fl_str_of(rule->id))) {
+        complain_of(rule->file, rule, "another rule has this id", NULL, 0, complain, ctx);
+        ++*bad_r;
+        return FL_OK;
+    }
+    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){index, 0},
+                                        &bad, &at, &err);
+    if (status == FL_OK) {
+        faulty = &rule->all;
+        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){index, 1}, &bad, &at,
+                             &err);
+    }
+    if (status == FL_OK) {
+        faulty = &rule->none;
+        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){index, 2}, &bad,
+                             &at, &err);
+    }
+    if (status == FL_NOMEM) {
+        return status;
+    }
+    if (status != FL_OK) {
+        complain_of(rule->file, rule, err.msg, &faulty->text[bad], at, complain, ctx);
+        ++*bad_r;
+        rule->broken = true; /* patterns already added stay; their owner is a broken rule */
+    }
+    if (set->rules_n == set->rules_size) {
+        uint32_t size = set->rules_size ? set->rules_size * 2 : 256;
+        struct fl_rule *more = realloc(set->rules, size * sizeof *more);
+        if (!more) {
+            return FL_NOMEM;
+        }
+        set->rules = more;
+        set->rules_size = size;
+    }
+    set->rules[set->rules_n++] = *rule;
+    return FL_OK;
+}
+
+enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const char *origin,
+                               fl_ruleset_complain complain, void *ctx, size_t *bad_r,
+                               struct fl_err *err)
+{
+    struct fl_buf text;
+    fl_json *root = NULL;
+    size_t ignored = 0;
+    size_t *bad = bad_r ? bad_r : &ignored;
+    fl_buf_init(&text, FL_JSON_BYTES);
+    enum fl_status status = fl_fsio_read(path, &text, err);
+    struct fl_rulefile file = {0};
+    if (status == FL_OK) {
+        status = fl_json_parse(fl_buf_str(&text), path, &root, err);
+    }
+    if (status == FL_OK) {
+        status = fl_rulefile_open(root, path, origin, set->taxonomy, &set->arena, &file, err);
+    }
+    for (size_t i = 0; status == FL_OK && i < file.n; i++) {
+        struct fl_rule rule;
+        struct fl_err fault = {0};
+        status = fl_rulefile_next(&file, &rule, &fault);
+        if (status == FL_SYNTAX) {
+            complain_of(path, &rule, fault.msg, NULL, 0, complain, ctx);
+            ++*bad;
+            status = FL_OK;
+        } else if (status == FL_OK) {
+            status = add_rule(set, &rule, complain, ctx, bad);
+        }
+    }
+    if (status == FL_NOMEM) {
+        fl_fail(err, FL_NOMEM, "%s: no memory for its rules", path);
+    }
+    fl_json_free(root);
+    fl_buf_free(&text);
+    return status;
+}
+
+struct dir_load {
+    struct fl_ruleset *set;
+    const char *origin;
+    fl_ruleset_complain complain;
+    void *ctx;
+    size_t *bad_r;
+};
+
+static enum fl_status load_one(void *ctx, const char *path, struct fl_err *err)
+{
+    struct dir_load *d = ctx;
+    if (!fl_str_ends(fl_str_of(path), FL_LIT(".json"))) {
+        return FL_OK;
+    }
+    return fl_ruleset_load(d->set, path, d->origin, d->complain, d->ctx, d->bad_r, err);
+}
+
+enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, const char *origin,
+                                   fl_ruleset_complain complain, void *ctx, size_t *bad_r,
+                                   struct fl_err *err)
+{
+    struct dir_load d = {set, origin, complain, ctx, bad_r};
+    return fl_fsio_walk(path, load_one, &d, err);
+}
+
+static enum fl_match any_of(const struct fl_matcher *m, struct fl_match_work *w,
+                            const struct fl_pattern_set *patterns, struct fl_str text)
+{
+    enum fl_match answer = FL_MATCH_NO;
+    for (size_t i = 0; i < patterns->n; i++) {
+        enum fl_match one = fl_matcher_try(m, w, patterns->number[i], text, NULL);
+        if (one == FL_MATCH_YES) {
+            return one;
+        }
+        answer = one == FL_MATCH_ERROR ? one : answer;
+    }
+    return answer;
+}
+
+/* Some line of the text matches some pattern. */
+static enum fl_match any_line_of(const struct fl_matcher *m, struct fl_match_work *w,
+                                 const struct fl_pattern_set *patterns, struct fl_str text)
+{
+    while (text.n) {
+        const char *nl = memchr(text.p, '\n', text.n);
+        size_t n = nl ? (size_t)(nl - text.p) : text.n;
+        if (any_of(m, w, patterns, (struct fl_str){text.p, n}) == FL_MATCH_YES) {
+            return FL_MATCH_YES;
+        }
+        text = fl_str_skip(text, nl ? n + 1 : n);
+    }
+    return FL_MATCH_NO;
+}
+
+enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
+                             struct fl_match_work *lines, struct fl_match_work *events,
+                             struct fl_str text)
+{
+    bool event = rule->scope == FL_SCOPE_EVENT;
+    bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
+    const struct fl_matcher *m = event ? set->events : set->lines;
+    struct fl_match_work *w = event ? events : lines;
+    enum fl_match (*ask)(const struct fl_matcher *, struct fl_match_work *,
+                         const struct fl_pattern_set *, struct fl_str) =
+        spread ? any_line_of : any_of;
+    enum fl_match answer = ask(m, w, &rule->any, text);
+    if (answer != FL_MATCH_YES) {
+        return answer;
+    }
+    for (size_t i = 0; i < rule->all.n; i++) {
+        struct fl_pattern_set one = {.number = {rule->all.number[i]}, .n = 1};
+        answer = ask(m, w, &one, text);
+        if (answer != FL_MATCH_YES) {
+            return answer;
+        }
+    }
+    answer = ask(m, w, &rule->none, text);
+    return answer == FL_MATCH_YES ? FL_MATCH_NO : answer == FL_MATCH_NO ? FL_MATCH_YES : answer;
+}
+
+static bool samples_hold(struct fl_ruleset *set, struct fl_rule *rule, struct fl_match_work *lines,
+                         struct fl_match_work *events, fl_ruleset_complain complain, void *ctx)
+{
+    for (int want = 1; want >= 0; want--) {
+        const struct fl_samples *samples = want ? &rule->match : &rule->nomatch;
+        for (size_t i = 0; i < samples->n; i++) {
+            enum fl_match got = fl_rule_judges(set, rule, lines, events, samples->item[i]);
+            if (got != (want ? FL_MATCH_YES : FL_MATCH_NO)) {
+                char what[400];
+                snprintf(what, sizeof what, "sample %s[%zu] %s: %.200s",
+                         want ? "match" : "nomatch", i,
+                         got == FL_MATCH_ERROR ? "hits the match limit (pattern too slow)"
+                         : want                ? "is not matched"
+                                               : "is matched",
+                         samples->item[i].p);
+                complain_of(rule->file, rule, what, NULL, 0, complain, ctx);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static enum fl_status check_samples(struct fl_ruleset *set, fl_ruleset_complain complain,
+                                    void *ctx, size_t *bad_r, struct fl_err *err)
+{
+    struct fl_match_work *lines = NULL;
+    struct fl_match_work *events = NULL;
+    enum fl_status status = fl_match_work_new(set->lines, &lines, err);
+    if (status == FL_OK) {
+        status = fl_match_work_new(set->events, &events, err);
+    }
+    for (uint32_t i = 0; status == FL_OK && i < set->rules_n; i++) {
+        struct fl_rule *rule = &set->rules[i];
+        if (!rule->broken && !samples_hold(set, rule, lines, events, complain, ctx)) {
+            rule->broken = true;
+            if (bad_r) {
+                ++*bad_r;
+            }
+        }
+    }
+    fl_match_work_free(lines);
+    fl_match_work_free(events);
+    return status;
+}
+
+static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint32_t *number_r,
+                                  struct fl_err *err)
+{
+    size_t at = 0;
+    enum fl_status status =
+        fl_matcher_add(set->lines, fl_str_of(text), 0, number_r, &at, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    return own(set, false, *number_r, (struct fl_pattern_owner){UINT32_MAX, 0});
+}
+
+enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
+                                size_t *bad_r, struct fl_err *err)
+{
+    enum fl_status status = FL_OK;
+    bool diagnoses = false;
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        diagnoses |= !set->rules[i].is_filter;
+    }
+    set->attention = set->traceback = UINT32_MAX;
+    if (diagnoses) {
+        status = add_builtin(set, attention_words, &set->attention, err);
+        if (status == FL_OK) {
+            status = add_builtin(set, "Traceback \\(most recent call last\\)", &set->traceback,
+                                 err);
+        }
+    }
+    if (status == FL_OK) {
+        status = fl_matcher_ready(set->lines, err);
+    }
+    if (status == FL_OK) {
+        status = fl_matcher_ready(set->events, err);
+    }
+    return status == FL_OK ? check_samples(set, complain, ctx, bad_r, err) : status;
+}

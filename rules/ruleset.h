@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rule files in, one immutable snapshot out. A snapshot holds every rule (also proposed and retired
+ * ones, for listing) and the compiled patterns of those that are active.
+ *
+ * Files: JSON, "format" faultline.diagnosis/1 or faultline.filters/1 (rules/README.md); an array of
+ * regex strings is taken for filter rules, an array of {regex, diagnosis} for diagnosis rules.
+ * A bad rule is left out and reported with file, rule and place; the others serve.
+ * Owns everything it returns; slices live until fl_ruleset_free. Read-only after fl_ruleset_ready:
+ * share it between threads. */
+#pragma once
+#include "rules/matcher.h"
+#include "rules/taxonomy.h"
+#include "service/base/json.h"
+
+enum fl_role {
+    FL_ROLE_ROOT,
+    FL_ROLE_SYMPTOM,
+    FL_ROLE_CONFIRMATION,
+    FL_ROLE_BENIGN,
+    FL_ROLE_PROGRESS,
+    FL_ROLE_CHECKPOINT,
+    FL_ROLE_SUCCESS,
+    FL_ROLE_START,
+};
+
+enum fl_scope { FL_SCOPE_LINE, FL_SCOPE_EVENT, FL_SCOPE_STREAM, FL_SCOPE_JOB };
+
+enum fl_rule_state { FL_STATE_PROPOSED, FL_STATE_SHADOW, FL_STATE_ACTIVE, FL_STATE_RETIRED };
+
+enum { FL_RULE_PATTERNS_MAX = 32, FL_SAMPLES_MAX = 32 };
+
+struct fl_pattern_set {
+    struct fl_str text[FL_RULE_PATTERNS_MAX];
+    uint32_t number[FL_RULE_PATTERNS_MAX]; /* in the matcher */
+    size_t n;
+};
+
+struct fl_samples {
+    struct fl_str item[FL_SAMPLES_MAX];
+    size_t n;
+};
+
+struct fl_rule {
+    const char *id;
+    const char *file;  /* where it was read from */
+    const char *stack; /* filter rules: which stack prints such lines */
+    bool is_filter;
+    enum fl_rule_state state;
+    bool broken; /* fails its own samples: never applied */
+    const char *origin; /* shipped, imported, learned, operator */
+    const char *origin_json;
+    struct fl_pattern_set any;
+    struct fl_samples match;
+    struct fl_samples nomatch;
+    /* diagnosis rules */
+    const struct fl_cause *cause; /* NULL for roles that name none */
+    enum fl_role role;
+    enum fl_scope scope;
+    struct fl_pattern_set all;
+    struct fl_pattern_set none;
+    double confidence;
+    const char *summary;
+    enum fl_severity severity;
+    bool recoverable;
+    const char *action;
+    const char *recovery[FL_STEPS_MAX];
+    size_t recovery_n;
+    const char *explains[FL_EXPLAINS_MAX];
+    size_t explains_n;
+};
+
+/* Whose pattern is it? */
+struct fl_pattern_owner {
+    uint32_t rule;
+    uint8_t kind; /* 0 any, 1 all, 2 none */
+};
+
+struct fl_ruleset {
+    struct fl_arena arena;
+    const struct fl_taxonomy *taxonomy;
+    struct fl_rule *rules;
+    uint32_t rules_n;
+    uint32_t rules_size;
+    struct fl_matcher *lines;  /* patterns tried on single lines */
+    struct fl_matcher *events; /* patterns tried on joined events */
+    struct fl_pattern_owner *line_owner;
+    struct fl_pattern_owner *event_owner;
+    uint32_t line_patterns_n;
+    uint32_t event_patterns_n;
+    uint32_t attention; /* pattern of words that failures use (the lexicon) */
+    uint32_t traceback; /* pattern of a Python traceback's first line */
+};
+
+/* Called for each fault found in a rule file: whole message, ready to print. */
+typedef void (*fl_ruleset_complain)(void *ctx, const char *message);
+
+enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
+                              struct fl_err *err) FL_MUST_USE;
+void fl_ruleset_free(struct fl_ruleset *set);
+
+/* Reads one file. A file that is no rule file at all is an error; bad rules are complained of.
+ * *bad_r (NULL allowed) counts them. origin is given to rules that do not say theirs. */
+enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const char *origin,
+                               fl_ruleset_complain complain, void *ctx, size_t *bad_r,
+                               struct fl_err *err) FL_MUST_USE;
+
+/* Every *.json below a folder. */
+enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, const char *origin,
+                                   fl_ruleset_complain complain, void *ctx, size_t *bad_r,
+                                   struct fl_err *err) FL_MUST_USE;
+
+/* Ends loading: builds the scanners, then holds every rule against its own samples. A rule that
+ * fails one is complained of, counted in *bad_r and no longer active. */
+enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
+                                size_t *bad_r, struct fl_err *err) FL_MUST_USE;
+
+/* Does the rule say yes to this text, taken as its scope takes it (a line, or lines)? */
+enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
+                             struct fl_match_work *lines, struct fl_match_work *events,
+                             struct fl_str text);
+
+const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id);
+const char *fl_role_name(enum fl_role role);
+const char *fl_state_name(enum fl_rule_state state);
+
+/* Writes one rule as JSON, as rule files have it. */
+void fl_rule_write(struct fl_jw *w, const struct fl_rule *rule);
