@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every setting of the connection is chosen for a file that outlives the program and may have been
+ * touched by others: WAL with synchronous=FULL (an acknowledged incident survives power loss), no
+ * trust in what the schema says (trusted_schema, defensive, cell_size_check), deleted bytes
+ * overwritten. A network file system gets a rollback journal, since WAL needs shared memory. */
+#include "rag/store.h"
+
+#include "service/base/clock.h"
+#include "service/base/fsio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char schema[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE incidents(row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " cause TEXT NOT NULL, stack TEXT NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL,"
+    " text TEXT NOT NULL, resolution TEXT NOT NULL, action TEXT NOT NULL, outcome TEXT NOT NULL,"
+    " origin TEXT NOT NULL, job TEXT NOT NULL, created TEXT NOT NULL);"
+    "CREATE INDEX incidents_cause ON incidents(cause);"
+    "CREATE TABLE seeds(id TEXT PRIMARY KEY, forgotten INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE vectors(row INTEGER PRIMARY KEY, version INTEGER NOT NULL,"
+    " vector BLOB NOT NULL);"
+    "CREATE VIRTUAL TABLE incidents_fts USING fts5(title, summary, text, cause, stack,"
+    " content='incidents', content_rowid='row');"
+    "CREATE VIRTUAL TABLE incidents_vocab USING fts5vocab(incidents_fts, row);"
+    "CREATE TRIGGER incidents_deleted AFTER DELETE ON incidents BEGIN"
+    " DELETE FROM vectors WHERE row = old.row; END;"
+    "PRAGMA user_version = 1;";
+
+enum fl_status fl_store_fail(struct fl_incidents *store, const char *doing, struct fl_err *err)
+{
+    int code = sqlite3_errcode(store->db) & 0xff;
+    const char *why = sqlite3_errmsg(store->db);
+    int system = sqlite3_system_errno(store->db);
+    const char *path = store->path;
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) {
+        return fl_fail(err, FL_CORRUPT,
+                       "%s: the database is damaged (%s). It was left as it is. Move it away to"
+                       " begin a new one, or put a backup in its place",
+                       path, why);
+    }
+    if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
+        return fl_fail(err, FL_TIMEOUT, "%s: cannot %s: another process holds it; try again", path,
+                       doing);
+    }
+    if (code == SQLITE_READONLY || code == SQLITE_PERM || code == SQLITE_AUTH) {
+        return fl_fail(err, FL_DENIED,
+                       "%s: cannot %s: not writable. Make it writable or give another state"
+                       " folder with --state",
+                       path, doing);
+    }
+    if (code == SQLITE_FULL || (code == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT))) {
+        return fl_fail(err, FL_FULL, "%s: cannot %s: no space left on the device", path, doing);
+    }
+    enum fl_status status = code == SQLITE_NOMEM                              ? FL_NOMEM
+                            : code == SQLITE_CONSTRAINT                       ? FL_CONFLICT
+                            : code == SQLITE_TOOBIG                           ? FL_LIMIT
+                            : code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? FL_IO
+                                                                              : FL_INTERNAL;
+    return fl_fail(err, status, "%s: cannot %s: %s%s%s", path, doing, why, system ? ": " : "",
+                   system ? strerror(system) : "");
+}
+
+enum fl_status fl_store_prepare(struct fl_incidents *store, const char *sql,
+                                sqlite3_stmt **statement_r, struct fl_err *err)
+{
+    if (sqlite3_prepare_v2(store->db, sql, -1, statement_r, NULL) != SQLITE_OK) {
+        return fl_store_fail(store, "read the incidents", err);
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_store_step(struct fl_incidents *store, sqlite3_stmt *statement, bool *row_r,
+                             struct fl_err *err)
+{
+    int code = sqlite3_step(statement);
+    *row_r = code == SQLITE_ROW;
+    if (code == SQLITE_ROW || code == SQLITE_DONE) {
+        return FL_OK;
+    }
+    bool reads = sqlite3_stmt_readonly(statement);
+    return fl_store_fail(store, reads ? "read the incidents" : "write the incidents", err);
+}
+
+enum fl_status fl_store_exec(struct fl_incidents *store, const char *sql, struct fl_err *err)
+{
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        return fl_store_fail(store, "use the database", err);
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_store_number(struct fl_incidents *store, const char *sql, int64_t *value_r,
+                               struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fl_status status = fl_store_prepare(store, sql, &statement, err);
+    if (status == FL_OK) {
+        status = fl_store_step(store, statement, &row, err);
+    }
+    *value_r = row ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return status;
+}
+
+void fl_store_bind(sqlite3_stmt *statement, int at, struct fl_str s)
+{
+    /* A failed bind leaves NULL, which NOT NULL refuses. Sizes are checked before. */
+    sqlite3_bind_text64(statement, at, s.p ? s.p : "", s.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+/* Waits for the other writing processes. A file system without locks leaves it to SQLite's. */
+static enum fl_status lock_file(struct fl_incidents *store, struct fl_err *err)
+{
+    int64_t until = fl_clock_mono_ms() + FL_STORE_BUSY_MS;
+    while (store->lock_fd >= 0 && flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            return FL_OK;
+        }
+        if (fl_clock_mono_ms() > until) {
+            return fl_fail(err, FL_TIMEOUT,
+                           "%s: another process has been writing for %d s; try again", store->path,
+                           FL_STORE_BUSY_MS / 1000);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 2 * 1000 * 1000}, NULL);
+    }
+    return FL_OK;
+}
+
+static void unlock_file(struct fl_incidents *store)
+{
+    if (store->lock_fd >= 0) {
+        flock(store->lock_fd, LOCK_UN);
+    }
+}
+
+enum fl_status fl_store_begin(struct fl_incidents *store, struct fl_err *err)
+{
+    if (store->readonly) {
+        return fl_fail(err, FL_DENIED, "%s: opened for reading only", store->path);
+    }
+    enum fl_status status = lock_file(store, err);
+    if (status == FL_OK && sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL)) {
+        status = fl_store_fail(store, "begin to write", err);
+        unlock_file(store);
+    }
+    return status;
+}
+
+enum fl_status fl_store_end(struct fl_incidents *store, enum fl_status status, struct fl_err *err)
+{
+    if (status == FL_OK && sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        status = fl_store_fail(store, "write the incidents", err);
+    }
+    if (status == FL_OK) {
+        store->wrote = true;
+    } else if (!sqlite3_get_autocommit(store->db)) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    store->index_stale = store->index_stale || status != FL_OK;
+    unlock_file(store);
+    return status;
+}
+
+/* File systems that more than one machine may have mounted, by their magic number (statfs(2)). */
+static bool is_shared_fs(const char *folder)
+{
+    static const uint32_t magics[] = {0x6969,     0x0bd00bd0, 0x47504653, 0xff534d42, 0xfe534d42,
+                                      0x19830326, 0x00c36400, 0x5346414f, 0x01021997, 0x65735546};
+    struct statfs fs;
+    if (statfs(folder, &fs) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++) {
+        if ((uint32_t)fs.f_type == magics[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum fl_status set_journal(struct fl_incidents *store, const char *state_dir,
+                                  struct fl_err *err)
+{
+    bool wal = !is_shared_fs(state_dir);
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fl_status status = fl_store_prepare(store, "PRAGMA journal_mode", &statement, err);
+    if (status == FL_OK) {
+        status = fl_store_step(store, statement, &row, err);
+    }
+    bool is_wal =
+        row && sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
+    sqlite3_finalize(statement);
+    if (status == FL_OK && is_wal != wal) {
+        status = fl_store_exec(store,
+                               wal ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", err);
+    }
+    return status;
+}
+
+static enum fl_status check_version(struct fl_incidents *store, int64_t *version_r,
+                                    struct fl_err *err)
+{
+    enum fl_status status = fl_store_number(store, "PRAGMA user_version", version_r, err);
+    if (status == FL_OK && *version_r > FL_STORE_SCHEMA) {
+        return fl_fail(err, FL_CONFLICT,
+                       "%s: written by a newer version (schema %lld; this program knows %d)."
+                       " Upgrade this program, or give another state folder with --state",
+                       store->path, (long long)*version_r, FL_STORE_SCHEMA);
+    }
+    return status;
+}
+
+/* Makes the tables of a new file; other processes may be doing the same. */
+static enum fl_status migrate(struct fl_incidents *store, const char *state_dir, struct fl_err *err)
+{
+    enum fl_status status = lock_file(store, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    status = state_dir ? set_journal(store, state_dir, err) : FL_OK;
+    unlock_file(store);
+    int64_t version = 0;
+    if (status == FL_OK) {
+        status = fl_store_begin(store, err);
+    }
+    if (status != FL_OK) {
+        return status;
+    }
+    status = check_version(store, &version, err);
+    if (status == FL_OK && version == 0) {
+        status = fl_store_exec(store, schema, err);
+    }
+    return fl_store_end(store, status, err);
+}
+
+static enum fl_status configure(struct fl_incidents *store, struct fl_err *err)
+{
+    sqlite3_busy_timeout(store->db, FL_STORE_BUSY_MS);
+    sqlite3_extended_result_codes(store->db, 1);
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, 16 << 20);
+    sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 0);
+    return fl_store_exec(store,
+                         "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+                         "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA mmap_size=0;"
+                         "PRAGMA temp_store=MEMORY",
+                         err);
+}
+
+static enum fl_status open_lock(struct fl_incidents *store, struct fl_err *err)
+{
+    char path[sizeof store->path + 8];
+    snprintf(path, sizeof path, "%s.lock", store->path);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (store->lock_fd < 0) {
+        return fl_fail_errno(
+            err, "%s: cannot write in the state folder (give another with --state)", path);
+    }
+    return FL_OK;
+}
+
+/* The folder, the lock file, and an empty database file readable by its owner only: what log lines
+ * it holds is nobody else's business, and SQLite gives its side files the same mode. */
+static enum fl_status prepare_folder(struct fl_incidents *store, const char *state_dir,
+                                     struct fl_err *err)
+{
+    struct fl_err why = {0};
+    enum fl_status status = fl_fsio_mkdirs(state_dir, &why);
+    if (status != FL_OK) {
+        return fl_fail(err, status, "%s (give another state folder with --state)", why.msg);
+    }
+    status = open_lock(store, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    int fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return FL_OK;
+}
+
+static enum fl_status check_writable(struct fl_incidents *store, struct fl_err *err)
+{
+    if (store->readonly || sqlite3_db_readonly(store->db, "main") != 1) {
+        return FL_OK;
+    }
+    return fl_fail(err, FL_DENIED,
+                   "%s: not writable. Make it writable or give another state folder with --state",
+                   store->path);
+}
+
+enum fl_status fl_store_open(struct fl_incidents *store, const char *state_dir, struct fl_err *err)
+{
+    int flags = store->readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    enum fl_status status = FL_OK;
+    if (state_dir && store->readonly && !fl_fsio_exists(store->path)) {
+        return fl_fail(err, FL_NOTFOUND, "%s: there is no such file yet", store->path);
+    }
+    if (state_dir && !store->readonly) {
+        status = prepare_folder(store, state_dir, err);
+    }
+    if (status != FL_OK) {
+        return status;
+    }
+    if (sqlite3_open_v2(state_dir ? store->path : ":memory:", &store->db, flags, NULL)) {
+        return fl_store_fail(store, "open it", err);
+    }
+    int64_t version = 0;
+    status = configure(store, err);
+    if (status == FL_OK) {
+        status = check_version(store, &version, err);
+    }
+    if (status == FL_OK) {
+        status = check_writable(store, err);
+    }
+    if (status == FL_OK && version < FL_STORE_SCHEMA) {
+        status = store->readonly
+                     ? fl_fail(err, FL_NOTFOUND, "%s: holds no incidents yet", store->path)
+                     : migrate(store, state_dir, err);
+    }
+    return status;
+}
+
+/* Alone, because of the WAL-reset fault (store.h); readers do not matter. */
+static void checkpoint(struct fl_incidents *store, int mode)
+{
+    if (store->lock_fd >= 0 && lock_file(store, NULL) == FL_OK) {
+        sqlite3_wal_checkpoint_v2(store->db, NULL, mode, NULL, NULL);
+        unlock_file(store);
+    }
+}
+
+void fl_store_flush(struct fl_incidents *store)
+{
+    checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE);
+}
+
+void fl_store_close(struct fl_incidents *store)
+{
+    if (store->wrote) {
+        checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+    }
+    sqlite3_close_v2(store->db);
+    if (store->lock_fd >= 0) {
+        close(store->lock_fd);
+    }
+    fl_index_free(store->index);
+}
