@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asks a model what rules could not tell: excerpt of a log in, checked diagnosis out.
+ *
+ * What is sent: the prompt of PROMPTS_DIR/diagnose.md with the lines given, each redacted and at
+ * most about 600 bytes, 20,000 bytes in all; when there are more, the middle is left out and
+ * marked. What comes back is believed only where it can be checked: cause and action are members
+ * of closed lists, every quote occurs in the line it names as that line was sent. A faulty answer
+ * is sent back once with the reason.
+ *
+ * Owns nothing: all of the answer lies in the caller's arena. Threads: any, with their own arena.
+ * Failure: err says what happened, and of *out only calls, tokens and prompt_id are set. */
+#pragma once
+#include "service/base/arena.h"
+#include "service/base/status.h"
+#include "service/base/str.h"
+
+#include <stdbool.h>
+
+enum { FL_ASK_EVIDENCE = 8, FL_ASK_STEPS = 8 };
+
+struct fl_ask_line {
+    struct fl_str file;
+    long line;
+    long rank; /* -1 unknown */
+    struct fl_str text;
+    bool gap_before; /* lines of the log between the previous one and this are not given */
+};
+
+struct fl_ask_incident {
+    struct fl_str id, cause, summary, resolution;
+    double similarity;
+};
+
+struct fl_ask {
+    const struct fl_ask_line *lines; /* in the order of the log, the error region */
+    size_t lines_n;
+    const struct fl_ask_incident *similar;
+    size_t similar_n;
+    const char *findings;      /* deterministic findings in words, or NULL */
+    const char *const *causes; /* the slugs allowed; "unknown" is always allowed */
+    size_t causes_n;
+};
+
+struct fl_ask_config {
+    const char *base_url, *api_key, *model;
+    const char *prompts_dir;
+    int deadline_s; /* for everything; 0: 60 */
+    int max_tokens; /* of an answer; 0: 2000 */
+};
+
+struct fl_ask_evidence {
+    size_t line_index;   /* into fl_ask.lines */
+    struct fl_str quote; /* as it stands in the line that was sent (redacted, blanks as there) */
+};
+
+struct fl_ask_answer {
+    struct fl_str cause; /* of fl_ask.causes, or "unknown" (then evidence may be empty) */
+    struct fl_str summary;
+    double confidence; /* 0 to 1 */
+    struct fl_ask_evidence evidence[FL_ASK_EVIDENCE];
+    size_t evidence_n;
+    struct fl_str action;
+    struct fl_str recovery[FL_ASK_STEPS];
+    size_t recovery_n;
+    bool recoverable;
+    /* Proposals, {NULL,0} when there is none. Not compiled or tried here. The sample is the line as
+     * it was sent; the line index leads to the line itself. */
+    struct fl_str rule_pattern, rule_sample;
+    struct fl_str filter_pattern, filter_sample;
+    size_t rule_line_index, filter_line_index;
+    long calls, prompt_tokens, completion_tokens;
+    struct fl_str model;     /* as the endpoint calls it */
+    struct fl_str prompt_id; /* "diagnose/1-<hash of template and schema>" */
+};
+
+/* FL_OK, or a failure of the endpoint (client.h), of the answer (FL_SYNTAX), or FL_NOTFOUND: the
+ * answer cites nothing that is in the log. */
+enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *ask,
+                      struct fl_arena *arena, struct fl_ask_answer *out,
+                      struct fl_err *err) FL_MUST_USE;
+
+/* ---- the two halves, for tests and fuzzers ---- */
+
+struct fl_ask_prompt {
+    struct fl_str system, user, schema, id;
+    struct fl_str *shown; /* lines_n texts as sent, without label; {NULL,0} for a line left out */
+};
+
+/* Fills the template and the schema. FL_NOTFOUND or FL_SYNTAX when the files are not as they
+ * should be. */
+enum fl_status fl_ask_render(const char *prompts_dir, const struct fl_ask *ask,
+                             struct fl_arena *arena, struct fl_ask_prompt *out,
+                             struct fl_err *err) FL_MUST_USE;
+
+/* Reads and checks the text of an answer. `shown` as from fl_ask_render. On failure *out is all
+ * zeroes and err says what is wrong in words that may be sent back to the model. */
+enum fl_status fl_ask_parse_answer(struct fl_str text, const struct fl_ask *ask,
+                                   const struct fl_str *shown, struct fl_arena *arena,
+                                   struct fl_ask_answer *out, struct fl_err *err) FL_MUST_USE;
+
+/* The closed list of actions; NULL past its end. */
+const char *fl_ask_action(size_t index);

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answer of the model, taken as hostile input. Shape and closed lists first, then the quotes:
+ * a quote counts when it stands in the line it names, blanks aside. Models forget fences, labels
+ * and decoration around the object, which is forgiven; they invent quotes, which is not. */
+#include "service/base/buf.h"
+#include "service/base/json.h"
+#include "service/llm/ask.h"
+
+enum {
+    SUMMARY_CAP = 600,
+    STEP_CAP = 300,
+    QUOTE_CAP = 1000,
+    QUOTE_LEAST = 8, /* shorter only when it is the whole line */
+    PATTERN_CAP = 400,
+    LITERAL = 4,
+    TRIES = 16 /* objects looked at in one text */
+};
+
+/* One reading: what it needs and where it puts things. */
+struct reading {
+    const struct fl_ask *ask;
+    const struct fl_str *shown;
+    struct fl_arena *arena;
+    struct fl_ask_answer *out;
+    struct fl_err *err;
+};
+
+const char *fl_ask_action(size_t index)
+{
+    static const char *const actions[] = {"none",
+                                          "restart",
+                                          "restart_exclude_node",
+                                          "restart_from_earlier_checkpoint",
+                                          "wait_and_retry",
+                                          "fix_config",
+                                          "fix_code",
+                                          "fix_data",
+                                          "fix_environment",
+                                          "increase_limit",
+                                          "drain_node",
+                                          "escalate"};
+    return index < sizeof actions / sizeof *actions ? actions[index] : NULL;
+}
+
+/* ---- finding the object ---- */
+
+/* Length of the balanced {...} at the front of s, 0 when it does not close. */
+static size_t balanced(struct fl_str s)
+{
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (quoted) {
+            i += c == '\\' ? 1 : 0;
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{') {
+            depth++;
+        } else if (c == '}' && --depth == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static enum fl_status find_object(struct fl_str text, fl_json **root_r, struct fl_err *err)
+{
+    struct fl_err first = {.status = FL_OK};
+    *root_r = NULL;
+    for (int i = 0; i < TRIES; i++) {
+        const char *at = text.n ? memchr(text.p, '{', text.n) : NULL;
+        if (!at) {
+            break;
+        }
+        text = fl_str_skip(text, (size_t)(at - text.p));
+        size_t n = balanced(text);
+        struct fl_str object = {text.p, n};
+        fl_json *root = NULL;
+        if (n && fl_json_parse(object, "answer", &root, &first) == FL_OK) {
+            if (fl_json_get(root, "cause")) {
+                *root_r = root;
+                return FL_OK;
+            }
+            fl_json_free(root);
+            fl_fail(&first, FL_SYNTAX, "the object has no \"cause\"");
+            text = fl_str_skip(text, n - 1);
+        }
+        text = fl_str_skip(text, 1);
+    }
+    return fl_fail(err, FL_SYNTAX, "the answer is not the JSON object asked for%s%s",
+                   first.status == FL_OK ? "" : ": ", first.status == FL_OK ? "" : first.msg);
+}
+
+/* ---- text of the model ---- */
+
+/* One line, blanks squeezed, control and bidirectional bytes written out, at most cap bytes. */
+static enum fl_status keep_text(const struct reading *r, struct fl_str text, size_t cap,
+                                struct fl_str *out_r)
+{
+    struct fl_buf line;
+    struct fl_buf safe;
+    fl_buf_init(&line, cap);
+    fl_buf_init(&safe, 8 * cap);
+    text = fl_str_trim(text);
+    for (size_t i = 0; i < text.n && line.n < cap; i++) {
+        bool blank = fl_is_space(text.p[i]);
+        if (!blank || !fl_is_space(text.p[i - 1])) {
+            fl_buf_add(&line, blank ? " " : &text.p[i], 1);
+        }
+    }
+    /* The cap may have cut a character in two. */
+    while (line.n == cap && line.n && ((unsigned char)line.p[line.n - 1] & 0x80)) {
+        line.n--;
+    }
+    fl_buf_add_safe(&safe, fl_buf_str(&line));
+    *out_r = fl_arena_str(r->arena, fl_buf_str(&safe));
+    enum fl_status status =
+        line.failed == FL_NOMEM || safe.failed != FL_OK || !out_r->p ? FL_NOMEM : FL_OK;
+    fl_buf_free(&safe);
+    fl_buf_free(&line);
+    return status == FL_OK ? FL_OK : fl_fail(r->err, status, "answer: out of memory");
+}
+
+static enum fl_status keep_bytes(const struct reading *r, struct fl_str s, struct fl_str *out_r)
+{
+    *out_r = fl_arena_str(r->arena, s);
+    return out_r->p ? FL_OK : fl_fail(r->err, FL_NOMEM, "answer: out of memory");
+}
+
+static enum fl_status fault(const struct reading *r, const char *key, const char *what)
+{
+    return fl_fail(r->err, FL_SYNTAX, "\"%s\" %s", key, what);
+}
+
+/* ---- closed lists and numbers ---- */
+
+static const char *find_cause(const struct fl_ask *ask, struct fl_str slug)
+{
+    for (size_t i = 0; i < ask->causes_n; i++) {
+        if (fl_str_eq(slug, fl_str_of(ask->causes[i]))) {
+            return ask->causes[i];
+        }
+    }
+    return fl_str_eq(slug, FL_LIT("unknown")) ? "unknown" : NULL;
+}
+
+static const char *find_action(struct fl_str name)
+{
+    for (size_t i = 0; fl_ask_action(i); i++) {
+        if (fl_str_eq(name, fl_str_of(fl_ask_action(i)))) {
+            return fl_ask_action(i);
+        }
+    }
+    return NULL;
+}
+
+static enum fl_status read_choices(const struct reading *r, const fl_json *root)
+{
+    struct fl_str slug = fl_str_trim(fl_json_get_str(root, "cause"));
+    struct fl_str name = fl_str_trim(fl_json_get_str(root, "action"));
+    const char *cause = find_cause(r->ask, slug);
+    const char *action = find_action(name);
+    if (!cause) {
+        return fl_fail(r->err, FL_SYNTAX, "\"cause\" is \"%.*s\", which is not in the list",
+                       (int)(slug.n < 60 ? slug.n : 60), slug.n ? slug.p : "");
+    }
+    if (!action) {
+        return fl_fail(r->err, FL_SYNTAX, "\"action\" is \"%.*s\", which is not in the list",
+                       (int)(name.n < 60 ? name.n : 60), name.n ? name.p : "");
+    }
+    const fl_json *recoverable = fl_json_get(root, "recoverable");
+    if (!fl_json_is_bool(recoverable)) {
+        return fault(r, "recoverable", "must be true or false");
+    }
+    double confidence = fl_json_get_num(root, "confidence", -1);
+    if (!(confidence >= 0 && confidence <= 1)) {
+        return fault(r, "confidence", "must be a number from 0 to 1");
+    }
+    r->out->confidence = confidence;
+    r->out->recoverable = fl_json_bool(recoverable, false);
+    enum fl_status status = keep_bytes(r, fl_str_of(cause), &r->out->cause);
+    return status == FL_OK ? keep_bytes(r, fl_str_of(action), &r->out->action) : status;
+}
+
+static enum fl_status read_prose(const struct reading *r, const fl_json *root)
+{
+    struct fl_str summary = fl_str_trim(fl_json_get_str(root, "summary"));
+    const fl_json *steps = fl_json_get(root, "recovery");
+    if (summary.n == 0) {
+        return fault(r, "summary", "must be a sentence");
+    }
+    if (!fl_json_is_array(steps)) {
+        return fault(r, "recovery", "must be a list of texts");
+    }
+    enum fl_status status = keep_text(r, summary, SUMMARY_CAP, &r->out->summary);
+    for (const fl_json *e = fl_json_first(steps); e && status == FL_OK; e = fl_json_next(e)) {
+        struct fl_str step = fl_str_trim(fl_json_str(e));
+        if (!fl_json_is_string(e)) {
+            return fault(r, "recovery", "must hold texts only");
+        }
+        if (step.n && r->out->recovery_n < FL_ASK_STEPS) {
+            status = keep_text(r, step, STEP_CAP, &r->out->recovery[r->out->recovery_n++]);
+        }
+    }
+    return status;
+}
+
+/* ---- grounding ---- */
+
+/* The index of "L12", "12" or 12 among the lines shown; false when there is no such line. */
+static bool find_line(const struct reading *r, const fl_json *label, size_t *index_r)
+{
+    struct fl_str text = fl_str_trim(fl_json_str(label));
+    long number = 0;
+    if (fl_json_is_number(label)) {
+        double value = fl_json_num(label, 0);
+        number = value >= 1 && value < 1e9 ? (long)value : 0;
+    } else {
+        while (text.n && (*text.p == '[' || *text.p == 'L' || *text.p == 'l')) {
+            text = fl_str_skip(text, 1);
+        }
+        fl_str_take_number(&text, &number);
+    }
+    if (number < 1 || (size_t)number > r->ask->lines_n || !r->shown[number - 1].p) {
+        return false;
+    }
+    *index_r = (size_t)number - 1;
+    return true;
+}
+
+/* When needle stands at the front of s, blanks counting alike however many: its length in s. */
+static size_t match_here(struct fl_str s, struct fl_str needle)
+{
+    size_t i = 0;
+    for (size_t j = 0; j < needle.n;) {
+        if (i == s.n) {
+            return 0;
+        }
+        if (!fl_is_space(needle.p[j])) {
+            if (s.p[i++] != needle.p[j++]) {
+                return 0;
+            }
+            continue;
+        }
+        if (!fl_is_space(s.p[i])) {
+            return 0;
+        }
+        while (i < s.n && fl_is_space(s.p[i])) {
+            i++;
+        }
+        while (j < needle.n && fl_is_space(needle.p[j])) {
+            j++;
+        }
+    }
+    return i;
+}
+
+/* A label the model copied along: "L12 [rank 3] ". */
+static struct fl_str skip_label(struct fl_str quote, size_t index)
+{
+    struct fl_str rest = quote;
+    long number = 0;
+    if (rest.n < 2 || *rest.p != 'L') {
+        return quote;
+    }
+    rest = fl_str_skip(rest, 1);
+    if (!fl_str_take_number(&rest, &number) || (size_t)number != index + 1 || rest.n == 0 ||
+        *rest.p != ' ') {
+        return quote;
+    }
+    rest = fl_str_ltrim(rest);
+    if (fl_str_starts(rest, FL_LIT("[rank "))) {
+        struct fl_str rank = fl_str_skip(rest, 6);
+        if (fl_str_take_number(&rank, &number) && rank.n && *rank.p == ']') {
+            rest = fl_str_ltrim(fl_str_skip(rank, 1));
+        }
+    }
+    return rest;
+}
+
+/* Where the quote stands in the line, as a slice of the line; {NULL,0} when it does not. */
+static struct fl_str ground(struct fl_str line, struct fl_str quote)
+{
+    quote = fl_str_trim(quote);
+    struct fl_str whole = fl_str_trim(line);
+    if (quote.n == 0 || quote.n > QUOTE_CAP) {
+        return (struct fl_str){NULL, 0};
+    }
+    for (size_t i = 0; i < whole.n; i++) {
+        struct fl_str here = fl_str_skip(whole, i);
+        size_t n = *here.p == *quote.p ? match_here(here, quote) : 0;
+        if (n && (n >= QUOTE_LEAST || n == whole.n)) {
+            return (struct fl_str){here.p, n};
+        }
+    }
+    return (struct fl_str){NULL, 0};
+}
+
+static bool has_evidence(const struct fl_ask_answer *out, size_t index, struct fl_str quote)
+{
+    for (size_t i = 0; i < out->evidence_n; i++) {
+        if (out->evidence[i].line_index == index && fl_str_eq(out->evidence[i].quote, quote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum fl_status read_evidence(const struct reading *r, const fl_json *root)
+{
+    const fl_json *items = fl_json_get(root, "evidence");
+    if (!fl_json_is_array(items)) {
+        return fault(r, "evidence", "must be a list of {\"line\", \"quote\"}");
+    }
+    for (const fl_json *e = fl_json_first(items); e; e = fl_json_next(e)) {
+        size_t index = 0;
+        struct fl_str quote = fl_json_get_str(e, "quote");
+        if (r->out->evidence_n == FL_ASK_EVIDENCE ||
+            !find_line(r, fl_json_get(e, "line"), &index)) {
+            continue;
+        }
+        struct fl_str found = ground(r->shown[index], quote);
+        if (!found.p) {
+            found = ground(r->shown[index], skip_label(fl_str_trim(quote), index));
+        }
+        if (found.p && !has_evidence(r->out, index, found)) {
+            struct fl_ask_evidence *kept = &r->out->evidence[r->out->evidence_n++];
+            kept->line_index = index;
+            if (keep_bytes(r, found, &kept->quote) != FL_OK) {
+                return FL_NOMEM;
+            }
+        }
+    }
+    if (r->out->evidence_n == 0 && !fl_str_eq(r->out->cause, FL_LIT("unknown"))) {
+        return fl_fail(r->err, FL_NOTFOUND,
+                       "answer cites nothing that is in the log (%zu quotes given, none stands in "
+                       "the line it names)",
+                       fl_json_count(items));
+    }
+    return FL_OK;
+}
+
+/* ---- proposals ---- */
+
+/* Whether the pattern holds LITERAL bytes in a row that stand for themselves. A rough look: what
+ * compiles the pattern decides. */
+static bool has_literal(struct fl_str pattern)
+{
+    size_t in_a_row = 0;
+    bool in_class = false;
+    for (size_t i = 0; i < pattern.n; i++) {
+        char c = pattern.p[i];
+        bool optional = i + 1 < pattern.n && strchr("?*{", pattern.p[i + 1]);
+        bool plain = fl_is_alpha(c) || fl_is_digit(c) || strchr(" _-=:,;/<>\"'@#%&~", c);
+        if (c == '\\') {
+            i++;
+            in_a_row = i < pattern.n && strchr(".()[]{}/-:*+?|", pattern.p[i]) ? in_a_row + 1 : 0;
+        } else if (in_class || c == '[') {
+            in_class = c != ']';
+            in_a_row = 0;
+        } else if (c == '(' && i + 1 < pattern.n && pattern.p[i + 1] == '?') {
+            in_a_row = 0;
+            i += 2; /* options and names of groups */
+            while (i < pattern.n && (fl_is_alpha(pattern.p[i]) || pattern.p[i] == '_')) {
+                i++;
+            }
+        } else {
+            in_a_row = plain && !optional ? in_a_row + 1 : 0;
+        }
+        if (in_a_row >= LITERAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Not worth a repair turn: a proposal that cannot be right is left out. */
+static bool is_proposal(struct fl_str pattern)
+{
+    static const char *const ours[] = {"<secret:", "<user:", "<ip:", "<email:", "left out ..."};
+    if (pattern.n < 4 || pattern.n > PATTERN_CAP || fl_str_starts(pattern, FL_LIT(".*"))) {
+        return false;
+    }
+    for (size_t i = 0; i < pattern.n; i++) {
+        if ((unsigned char)pattern.p[i] < 0x20) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (fl_str_find(pattern, fl_str_of(ours[i]))) {
+            return false;
+        }
+    }
+    return has_literal(pattern);
+}
+
+static enum fl_status read_proposal(const struct reading *r, const fl_json *pattern,
+                                    const fl_json *label, struct fl_str *pattern_r,
+                                    struct fl_str *sample_r, size_t *index_r)
+{
+    struct fl_str text = fl_json_str(pattern);
+    size_t index = 0;
+    if (!is_proposal(text) || !find_line(r, label, &index)) {
+        return FL_OK;
+    }
+    *index_r = index;
+    enum fl_status status = keep_bytes(r, text, pattern_r);
+    return status == FL_OK ? keep_bytes(r, r->shown[index], sample_r) : status;
+}
+
+static enum fl_status read_proposals(const struct reading *r, const fl_json *root)
+{
+    struct fl_ask_answer *out = r->out;
+    enum fl_status status = FL_OK;
+    if (!fl_str_eq(out->cause, FL_LIT("unknown"))) {
+        status = read_proposal(r, fl_json_get(root, "rule_pattern"), fl_json_get(root, "rule_line"),
+                               &out->rule_pattern, &out->rule_sample, &out->rule_line_index);
+    }
+    if (status == FL_OK) {
+        status =
+            read_proposal(r, fl_json_get(root, "filter_pattern"), fl_json_get(root, "filter_line"),
+                          &out->filter_pattern, &out->filter_sample, &out->filter_line_index);
+    }
+    return status;
+}
+
+enum fl_status fl_ask_parse_answer(struct fl_str text, const struct fl_ask *ask,
+                                   const struct fl_str *shown, struct fl_arena *arena,
+                                   struct fl_ask_answer *out, struct fl_err *err)
+{
+    struct reading r = {ask, shown, arena, out, err};
+    fl_json *root = NULL;
+    *out = (struct fl_ask_answer){.confidence = 0};
+    enum fl_status status = find_object(text, &root, err);
+    if (status == FL_OK) {
+        status = read_choices(&r, root);
+    }
+    if (status == FL_OK) {
+        status = read_prose(&r, root);
+    }
+    if (status == FL_OK) {
+        status = read_evidence(&r, root);
+    }
+    if (status == FL_OK) {
+        status = read_proposals(&r, root);
+    }
+    fl_json_free(root);
+    if (status != FL_OK) {
+        *out = (struct fl_ask_answer){.confidence = 0};
+    }
+    return status;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One question to an OpenAI-compatible endpoint: POST BASE_URL/chat/completions, answer as text.
+ *
+ * Bounds: connecting takes at most 10 s, everything (retries, waiting, renegotiation) ends at the
+ * given deadline, a response has at most 2 MiB. Only http and https, certificates are checked,
+ * redirects are not followed. Connection failures and HTTP 408, 429, 5xx are tried again, twice at
+ * most, after Retry-After or an increasing pause. When a 400 or 422 complains about a field, that
+ * field is sent differently and the endpoint is asked again; what was found out stays in the
+ * struct fl_client_caps, which the caller keeps between questions.
+ *
+ * The key travels in a header and nowhere else; messages of the endpoint are redacted before they
+ * reach err. Safe from several threads, each with its own arguments. */
+#pragma once
+#include "service/base/arena.h"
+#include "service/base/buf.h"
+#include "service/base/status.h"
+#include "service/base/str.h"
+
+#include <stdint.h>
+
+struct fl_client_message {
+    const char *role; /* "system", "user", "assistant" */
+    struct fl_str text;
+};
+
+struct fl_client_request {
+    const char *base_url; /* "https://host/v1"; a query (?api-version=...) is kept */
+    const char *api_key;  /* NULL or "": no Authorization header */
+    const char *model;
+    const struct fl_client_message *messages;
+    size_t messages_n;
+    const char *schema_name;
+    struct fl_str schema; /* a JSON Schema for the answer, or {NULL,0} */
+    int64_t deadline_ms;  /* on the clock of fl_clock_mono_ms() */
+    int max_tokens;
+};
+
+enum fl_client_json { FL_CLIENT_JSON_SCHEMA, FL_CLIENT_JSON_OBJECT, FL_CLIENT_JSON_NONE };
+enum fl_client_tokens { FL_CLIENT_TOKENS_OLD, FL_CLIENT_TOKENS_NEW, FL_CLIENT_TOKENS_NONE };
+
+/* What the endpoint is believed to understand; start with {0}. */
+struct fl_client_caps {
+    bool guessed; /* from the host name */
+    enum fl_client_json json;
+    enum fl_client_tokens tokens; /* max_tokens, max_completion_tokens, neither */
+    bool tokens_changed;
+    bool no_temperature;
+    bool no_system; /* the system text goes in front of the user's */
+};
+
+struct fl_client_reply {
+    struct fl_str text;  /* reasoning taken off; in the arena */
+    struct fl_str model; /* as the endpoint calls it; in the arena */
+    long calls;          /* answers received; added to, also when the call fails in the end */
+    long prompt_tokens, completion_tokens; /* added to when the endpoint tells */
+};
+
+/* Asks and waits. On failure reply->text is empty and err names the endpoint and the reason:
+ * FL_USAGE (configuration), FL_DENIED (401, 403), FL_NOTFOUND (404), FL_TIMEOUT, FL_UNAVAILABLE,
+ * FL_LIMIT (too long, either way), FL_SYNTAX (the response is not a chat completion). */
+enum fl_status fl_client_chat(const struct fl_client_request *request, struct fl_client_caps *caps,
+                              struct fl_arena *arena, struct fl_client_reply *reply,
+                              struct fl_err *err) FL_MUST_USE;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Secrets and personal data out of a text before it leaves the machine. What is taken out is
+ * replaced by a numbered placeholder, <secret:1>, <user:1>, <ip:2>, <email:1>: the same value has
+ * the same number as long as the same struct fl_redact is used (one a job).
+ *
+ * Taken out: provider keys by their prefix, JWTs, Authorization, Cookie, Bearer and Basic values,
+ * values of password-, token- and key-like names, signatures in URLs, user info in URLs, private
+ * key blocks (also when fed line by line), e-mail addresses, IPv4 and IPv6 addresses, user names in
+ * home folders. Kept: loopback addresses, version numbers, hashes and checksums (evidence).
+ *
+ * Owns nothing: values are remembered by hash only, so there is nothing to free.
+ * Limits: FL_REDACT_VALUES different values are numbered, later ones read <secret>; the output is
+ * at most twice the input plus 64 bytes. Redacting twice changes nothing. One thread at a time. */
+#pragma once
+#include "service/base/buf.h"
+
+#include <stdint.h>
+
+enum { FL_REDACT_VALUES = 1024, FL_REDACT_KINDS = 4 };
+
+struct fl_redact {
+    struct {
+        uint64_t hash;
+        uint32_t number;
+        uint32_t kind;
+    } values[FL_REDACT_VALUES];
+    size_t values_n;
+    uint32_t last[FL_REDACT_KINDS]; /* the last number given out, by kind */
+    bool in_key_block;              /* a private key block was begun and not ended */
+};
+
+void fl_redact_init(struct fl_redact *redact);
+
+/* Appends text, redacted, to out. FL_OK, FL_LIMIT (cap of out) or FL_NOMEM; after a failure out may
+ * hold nothing of the text, never an unredacted part of it. */
+enum fl_status fl_redact_add(struct fl_redact *redact, struct fl_str text,
+                             struct fl_buf *out) FL_MUST_USE;
