@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One read path per kind of input. A followed file is read with pread, each time together with the
+ * 256 bytes before the offset: when these differ from what was handed out, the file was rewritten
+ * under us, whatever its size says. Kernel notices (inotify) only shorten the wait; network file
+ * systems send none, so the file is looked at every 250 ms regardless. No mmap: a truncated file
+ * would end in SIGBUS. */
+#include "service/ingest/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "service/base/clock.h"
+
+enum { INPUT_BYTES = 128 * 1024, TAIL_BYTES = 256, POLL_MS = 250, ZSTD_WINDOW_LOG = 27 };
+
+enum kind { KIND_PLAIN, KIND_GZIP, KIND_ZSTD };
+
+enum step { STEP_DATA, STEP_WAIT, STEP_AGAIN };
+
+struct fl_source {
+    char *path; /* NULL for standard input */
+    int fd;
+    enum kind kind;
+    bool follow;
+    bool regular;
+    bool input_end; /* nothing more behind input[input_n] */
+    bool in_member; /* between header and trailer of a gzip member or zstd frame */
+    bool restarted;
+    size_t input_at;
+    size_t input_n;
+    uint64_t packed_n; /* compressed bytes consumed */
+    uint64_t offset;   /* bytes handed out since opening or restart */
+    z_stream gzip;
+    ZSTD_DCtx *zstd;
+    const char *zstd_error; /* seen, but bytes before it were handed out first */
+    int notify_fd;          /* inotify, or -1 */
+    int64_t rotated_ms;     /* when the path was first seen to name another file, or 0 */
+    bool (*stop)(void *ctx);
+    void *stop_ctx;
+    size_t tail_n; /* bytes of tail, the last ones handed out of a followed file */
+    unsigned char tail[TAIL_BYTES];
+    unsigned char input[TAIL_BYTES + INPUT_BYTES];
+};
+
+const char *fl_source_name(const struct fl_source *src)
+{
+    return src->path ? src->path : "standard input";
+}
+
+uint64_t fl_source_offset(const struct fl_source *src)
+{
+    return src->offset;
+}
+
+bool fl_source_restarted(struct fl_source *src)
+{
+    bool restarted = src->restarted;
+    src->restarted = false;
+    return restarted;
+}
+
+void fl_source_on_stop(struct fl_source *src, bool (*stop)(void *ctx), void *ctx)
+{
+    src->stop = stop;
+    src->stop_ctx = ctx;
+}
+
+static bool stopped(const struct fl_source *src)
+{
+    return src->stop && src->stop(src->stop_ctx);
+}
+
+/* ---- bytes as they lie on disk ---- */
+
+/* A pipe that is followed is asked with a time limit, so that stop is heard. */
+static bool wait_for_pipe(struct fl_source *src)
+{
+    while (src->follow && !src->regular) {
+        struct pollfd ready = {.fd = src->fd, .events = POLLIN};
+        bool ending = stopped(src);
+        if (poll(&ready, 1, ending ? 0 : POLL_MS) != 0) {
+            break;
+        }
+        if (ending) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum fl_status read_raw(struct fl_source *src, void *bytes, size_t n, size_t *got_r,
+                               struct fl_err *err)
+{
+    *got_r = 0;
+    for (;;) {
+        if (!wait_for_pipe(src)) {
+            return FL_OK;
+        }
+        ssize_t got = read(src->fd, bytes, n);
+        if (got >= 0) {
+            *got_r = (size_t)got;
+            return FL_OK;
+        }
+        if (errno == EINTR || errno == EAGAIN) {
+            if (stopped(src)) {
+                return FL_OK;
+            }
+            continue;
+        }
+        return fl_fail_errno(err, "%s: cannot read", fl_source_name(src));
+    }
+}
+
+static enum fl_status fill_input(struct fl_source *src, struct fl_err *err)
+{
+    if (src->input_at < src->input_n || src->input_end) {
+        return FL_OK;
+    }
+    src->input_at = src->input_n = 0;
+    enum fl_status status = read_raw(src, src->input, INPUT_BYTES, &src->input_n, err);
+    src->input_end = status == FL_OK && src->input_n == 0;
+    return status;
+}
+
+/* Plain bytes: first what the look at the magic number took in, then straight from the file. */
+static enum fl_status read_plain(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                 struct fl_err *err)
+{
+    size_t ready = src->input_n - src->input_at;
+    if (ready == 0) {
+        return src->input_end ? FL_OK : read_raw(src, bytes, n, got_r, err);
+    }
+    *got_r = ready < n ? ready : n;
+    memcpy(bytes, src->input + src->input_at, *got_r);
+    src->input_at += *got_r;
+    return FL_OK;
+}
+
+/* ---- gzip ---- */
+
+static enum fl_status broken(const struct fl_source *src, const char *what, const char *why,
+                             struct fl_err *err)
+{
+    return fl_fail(err, FL_CORRUPT, "%s: broken %s data after %llu bytes: %s", fl_source_name(src),
+                   what, (unsigned long long)src->packed_n, why);
+}
+
+/* Between members: zero padding is allowed (tar, block devices), anything else is not gzip. */
+static enum fl_status next_member(struct fl_source *src, struct fl_err *err)
+{
+    while (src->input_at < src->input_n && src->input[src->input_at] == 0) {
+        src->input_at++;
+        src->packed_n++;
+    }
+    if (src->input_at == src->input_n) {
+        return FL_OK;
+    }
+    if (src->input[src->input_at] != 0x1f) {
+        return broken(src, "gzip", "other bytes behind the end", err);
+    }
+    src->in_member = inflateReset(&src->gzip) == Z_OK;
+    return src->in_member ? FL_OK : fl_fail(err, FL_INTERNAL, "zlib refuses a reset");
+}
+
+static enum fl_status inflate_some(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                   struct fl_err *err)
+{
+    src->gzip.next_in = src->input + src->input_at;
+    src->gzip.avail_in = (uInt)(src->input_n - src->input_at);
+    src->gzip.next_out = (Bytef *)bytes;
+    src->gzip.avail_out = n < INPUT_BYTES ? (uInt)n : INPUT_BYTES;
+    uInt room = src->gzip.avail_out;
+    int result = inflate(&src->gzip, Z_NO_FLUSH);
+    size_t used = (src->input_n - src->input_at) - src->gzip.avail_in;
+    src->input_at += used;
+    src->packed_n += used;
+    *got_r = room - src->gzip.avail_out;
+    if (result == Z_STREAM_END) {
+        src->in_member = false;
+    } else if (result != Z_OK && result != Z_BUF_ERROR && *got_r == 0) {
+        return broken(src, "gzip", src->gzip.msg ? src->gzip.msg : "cannot be unpacked", err);
+    }
+    return FL_OK;
+}
+
+static enum fl_status read_gzip(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                struct fl_err *err)
+{
+    while (*got_r == 0) {
+        enum fl_status status = fill_input(src, err);
+        if (status == FL_OK && !src->in_member) {
+            status = next_member(src, err);
+        }
+        if (status == FL_OK && src->in_member) {
+            status = inflate_some(src, bytes, n, got_r, err);
+        }
+        if (status != FL_OK || *got_r) {
+            return status;
+        }
+        if (src->input_end) {
+            return src->in_member ? broken(src, "gzip", "it ends too early", err) : FL_OK;
+        }
+    }
+    return FL_OK;
+}
+
+/* ---- zstd ---- */
+
+static enum fl_status read_zstd(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                struct fl_err *err)
+{
+    while (*got_r == 0) {
+        enum fl_status status = fill_input(src, err);
+        if (status != FL_OK) {
+            return status;
+        }
+        if (src->zstd_error) {
+            return broken(src, "zstd", src->zstd_error, err);
+        }
+        if (src->input_end && !src->in_member) {
+            return FL_OK;
+        }
+        ZSTD_inBuffer in = {src->input + src->input_at, src->input_n - src->input_at, 0};
+        ZSTD_outBuffer out = {bytes, n, 0};
+        size_t result = ZSTD_decompressStream(src->zstd, &out, &in);
+        src->input_at += in.pos;
+        src->packed_n += in.pos;
+        *got_r = out.pos;
+        if (ZSTD_isError(result)) {
+            src->zstd_error = ZSTD_getErrorName(result);
+            continue;
+        }
+        src->in_member = result != 0;
+        if (src->input_end && src->in_member && *got_r == 0) {
+            return broken(src, "zstd", "it ends too early", err);
+        }
+    }
+    return FL_OK;
+}
+
+/* ---- following ---- */
+
+static void remember_tail(struct fl_source *src, const void *bytes, size_t n)
+{
+    const unsigned char *from = bytes;
+    if (n >= TAIL_BYTES) {
+        memcpy(src->tail, from + n - TAIL_BYTES, TAIL_BYTES);
+        src->tail_n = TAIL_BYTES;
+        return;
+    }
+    size_t keep = src->tail_n + n > TAIL_BYTES ? TAIL_BYTES - n : src->tail_n;
+    memmove(src->tail, src->tail + src->tail_n - keep, keep);
+    memcpy(src->tail + keep, from, n);
+    src->tail_n = keep + n;
+}
+
+static void begin_anew(struct fl_source *src)
+{
+    src->offset = 0;
+    src->tail_n = 0;
+    src->restarted = true;
+}
+
+/* Known bytes and new ones in one pread, so that no rewrite can slip in between. */
+static enum fl_status read_followed(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                    enum step *step_r, struct fl_err *err)
+{
+    size_t want = src->tail_n + (n < INPUT_BYTES ? n : INPUT_BYTES);
+    ssize_t got = pread(src->fd, src->input, want, (off_t)(src->offset - src->tail_n));
+    if (got < 0 && errno != EINTR) {
+        return fl_fail_errno(err, "%s: cannot read", fl_source_name(src));
+    }
+    if (got < 0) {
+        *step_r = STEP_WAIT;
+        return FL_OK;
+    }
+    if ((size_t)got < src->tail_n || memcmp(src->input, src->tail, src->tail_n) != 0) {
+        begin_anew(src);
+        *step_r = STEP_AGAIN;
+        return FL_OK;
+    }
+    *got_r = (size_t)got - src->tail_n;
+    memcpy(bytes, src->input + src->tail_n, *got_r);
+    remember_tail(src, bytes, *got_r);
+    *step_r = *got_r ? STEP_DATA : STEP_WAIT;
+    return FL_OK;
+}
+
+static void watch(struct fl_source *src)
+{
+    if (src->notify_fd >= 0) {
+        close(src->notify_fd);
+    }
+    src->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    char *folder = src->notify_fd >= 0 ? strdup(src->path) : NULL;
+    if (!folder) {
+        return;
+    }
+    (void)inotify_add_watch(src->notify_fd, src->path, IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF);
+    char *slash = strrchr(folder, '/');
+    if (slash) {
+        slash[slash == folder ? 1 : 0] = '\0';
+    }
+    (void)inotify_add_watch(src->notify_fd, slash ? folder : ".", IN_CREATE | IN_MOVED_TO);
+    free(folder);
+}
+
+/* At the end of the open file: does the path name another one? The old file is given POLL_MS more,
+ * since its writer may not have noticed yet. */
+static enum step look_for_rotation(struct fl_source *src)
+{
+    struct stat now;
+    struct stat mine;
+    if (stat(src->path, &now) != 0 || fstat(src->fd, &mine) != 0 || !S_ISREG(now.st_mode) ||
+        (now.st_dev == mine.st_dev && now.st_ino == mine.st_ino)) {
+        src->rotated_ms = 0;
+        return STEP_WAIT;
+    }
+    if (src->rotated_ms == 0) {
+        src->rotated_ms = fl_clock_mono_ms();
+    }
+    if (fl_clock_mono_ms() - src->rotated_ms < POLL_MS) {
+        return STEP_WAIT;
+    }
+    int fd = open(src->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return STEP_WAIT;
+    }
+    close(src->fd);
+    src->fd = fd;
+    src->rotated_ms = 0;
+    begin_anew(src);
+    watch(src);
+    return STEP_AGAIN;
+}
+
+static void wait_for_change(struct fl_source *src)
+{
+    struct pollfd notice = {.fd = src->notify_fd, .events = POLLIN};
+    if (poll(&notice, src->notify_fd >= 0, src->rotated_ms ? POLL_MS / 5 : POLL_MS) > 0) {
+        char events[4096];
+        while (read(src->notify_fd, events, sizeof events) > 0) {
+        }
+    }
+}
+
+/* What was written before stop said so is still read. */
+static enum fl_status follow(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                             struct fl_err *err)
+{
+    for (;;) {
+        bool ending = stopped(src);
+        enum step step = STEP_WAIT;
+        enum fl_status status = read_followed(src, bytes, n, got_r, &step, err);
+        if (status != FL_OK || step == STEP_DATA) {
+            return status;
+        }
+        if (step == STEP_AGAIN || look_for_rotation(src) == STEP_AGAIN) {
+            continue;
+        }
+        if (ending) {
+            return FL_OK;
+        }
+        wait_for_change(src);
+    }
+}
+
+/* ---- opening ---- */
+
+static bool may_be(const struct fl_source *src, const char *magic, size_t n)
+{
+    size_t have = src->input_n < n ? src->input_n : n;
+    return memcmp(src->input, magic, have) == 0;
+}
+
+/* Reads on while the first bytes could still become a magic number. */
+static enum fl_status sniff(struct fl_source *src, struct fl_err *err)
+{
+    static const char gzip[] = "\x1f\x8b\x08";
+    static const char zstd[] = "\x28\xb5\x2f\xfd";
+    while (src->input_n < 4 && (may_be(src, gzip, 3) || may_be(src, zstd, 4))) {
+        size_t got;
+        enum fl_status status =
+            read_raw(src, src->input + src->input_n, INPUT_BYTES - src->input_n, &got, err);
+        if (status != FL_OK) {
+            return status;
+        }
+        if (got == 0) {
+            src->input_end = true;
+            break;
+        }
+        src->input_n += got;
+    }
+    if (src->input_n >= 3 && may_be(src, gzip, 3)) {
+        src->kind = KIND_GZIP;
+    } else if (src->input_n >= 4 && may_be(src, zstd, 4)) {
+        src->kind = KIND_ZSTD;
+    }
+    return FL_OK;
+}
+
+static enum fl_status prepare(struct fl_source *src, struct fl_err *err)
+{
+    enum fl_status status = sniff(src, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    if (src->kind == KIND_GZIP) {
+        src->in_member = inflateInit2(&src->gzip, 15 + 16) == Z_OK;
+        return src->in_member ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for zlib");
+    }
+    if (src->kind == KIND_ZSTD) {
+        src->zstd = ZSTD_createDCtx();
+        if (!src->zstd ||
+            ZSTD_isError(ZSTD_DCtx_setParameter(src->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG))) {
+            return fl_fail(err, FL_NOMEM, "no memory for zstd");
+        }
+        return FL_OK;
+    }
+    if (src->follow && src->regular) {
+        src->input_n = 0; /* read once more by offset */
+        watch(src);
+    }
+    return FL_OK;
+}
+
+static enum fl_status open_path(struct fl_source *src, const char *path, struct fl_err *err)
+{
+    if (strcmp(path, "-") == 0) {
+        src->fd = STDIN_FILENO;
+    } else {
+        src->path = strdup(path);
+        if (!src->path) {
+            return fl_fail(err, FL_NOMEM, "%s: no memory", path);
+        }
+        src->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    }
+    struct stat st;
+    if (src->fd < 0 || fstat(src->fd, &st) != 0) {
+        return fl_fail_errno(err, "%s: cannot open", path);
+    }
+    if (S_ISDIR(st.st_mode)) {
+        return fl_fail(err, FL_USAGE, "%s: is a folder, not a log", path);
+    }
+    src->regular = S_ISREG(st.st_mode) && src->path;
+    return FL_OK;
+}
+
+enum fl_status fl_source_open(const char *path, unsigned flags, struct fl_source **src_r,
+                              struct fl_err *err)
+{
+    *src_r = NULL;
+    struct fl_source *src = calloc(1, sizeof *src);
+    if (!src) {
+        return fl_fail(err, FL_NOMEM, "%s: no memory", path);
+    }
+    src->fd = -1;
+    src->notify_fd = -1;
+    src->follow = flags & FL_SOURCE_FOLLOW;
+    enum fl_status status = open_path(src, path, err);
+    if (status == FL_OK) {
+        status = prepare(src, err);
+    }
+    if (status != FL_OK) {
+        fl_source_close(src);
+        return status;
+    }
+    *src_r = src;
+    return FL_OK;
+}
+
+void fl_source_close(struct fl_source *src)
+{
+    if (!src) {
+        return;
+    }
+    if (src->kind == KIND_GZIP) {
+        inflateEnd(&src->gzip);
+    }
+    ZSTD_freeDCtx(src->zstd);
+    if (src->notify_fd >= 0) {
+        close(src->notify_fd);
+    }
+    if (src->fd >= 0 && src->path) {
+        close(src->fd);
+    }
+    free(src->path);
+    free(src);
+}
+
+enum fl_status fl_source_read(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                              struct fl_err *err)
+{
+    *got_r = 0;
+    enum fl_status status = FL_OK;
+    switch (src->kind) {
+    case KIND_PLAIN:
+        status = src->follow && src->regular ? follow(src, bytes, n, got_r, err)
+                                             : read_plain(src, bytes, n, got_r, err);
+        break;
+    case KIND_GZIP:
+        status = read_gzip(src, bytes, n, got_r, err);
+        break;
+    case KIND_ZSTD:
+        status = read_zstd(src, bytes, n, got_r, err);
+        break;
+    }
+    src->offset += *got_r;
+    return status;
+}
