@@ -21,9 +21,9 @@ enum {
     WEIGHT_NAME = 14, /* words with an underscore or a capital inside */
     WEIGHT_COMMON = 2,
     WEIGHT_MASK = 1,
-    WEIGHT_PAIR = 8,
+    WEIGHT_PAIR = 2,
     WEIGHT_CODE = 14, /* "xid 79", "signal 9": the number is the message */
-    WEIGHT_GRAM = 2,
+    WEIGHT_GRAM = 6,
 };
 
 struct feature {

@@ -113,16 +113,19 @@ enum fl_status fl_store_check(struct fl_incident *incident, const char *name,
     return FL_OK;
 }
 
+/* What is looked up is log text, so the log text alone makes the vector: the words of a title or a
+ * summary would only draw the two apart (and FTS5 knows them). */
 enum fl_status fl_store_embed(const struct fl_incident *incident, float *vector, struct fl_err *err)
 {
-    struct fl_buf text;
     bool empty = false;
-    fl_buf_init(&text, FL_EMBED_BYTES + 1024);
+    if (fl_str_trim(incident->text).n) {
+        return fl_embed(incident->text, vector, &empty, err);
+    }
+    struct fl_buf text;
+    fl_buf_init(&text, FL_EMBED_BYTES);
     fl_buf_add_str(&text, incident->title);
     fl_buf_add_text(&text, "\n");
     fl_buf_add_str(&text, incident->summary);
-    fl_buf_add_text(&text, "\n");
-    fl_buf_add_str(&text, incident->text);
     enum fl_status status = text.failed == FL_OK
                                 ? fl_embed(fl_buf_str(&text), vector, &empty, err)
                                 : fl_fail(err, text.failed, "no memory to compare incidents");

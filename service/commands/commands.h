@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One function a subcommand. argv[0] is the subcommand's name; the result is the exit status:
+ * 0 done, 1 the verdict reached --fail-on (or a check failed), 2 usage, 3 input could not be
+ * read. */
+#pragma once
+
+enum { FL_EXIT_OK, FL_EXIT_REACHED, FL_EXIT_USAGE, FL_EXIT_INPUT };
+
+int fl_cmd_diagnose(int argc, char **argv);
+int fl_cmd_filter(int argc, char **argv);
+int fl_cmd_rules(int argc, char **argv);
+int fl_cmd_incidents(int argc, char **argv);
+int fl_cmd_eval(int argc, char **argv);
+int fl_cmd_config(int argc, char **argv);
+int fl_cmd_doctor(int argc, char **argv);
+int fl_cmd_version(int argc, char **argv);
+
+/* Logs the error and returns FL_EXIT_USAGE or FL_EXIT_INPUT by its kind. */
+struct fl_err;
+int fl_cmd_fail(const struct fl_err *err);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/commands/commands.h"
+
+#include "service/base/cli.h"
+#include "service/base/clock.h"
+#include "service/base/fsio.h"
+#include "service/base/log.h"
+#include "service/report.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static bool is_over(void *ctx)
+{
+    (void)ctx;
+    return interrupted != 0;
+}
+
+struct options {
+    int format;
+    bool follow;
+    bool offline;
+    const char *state;
+    const char *base_url;
+    const char *model;
+    const char *deadline;
+    int fail_on;
+};
+
+static int print_result(const struct fl_result *r, const struct options *o)
+{
+    struct fl_err err = {0};
+    struct fl_buf text;
+    const char *no_colour = getenv("NO_COLOR");
+    struct fl_report_options style = {.format = (enum fl_format)o->format,
+                                      .colour = isatty(STDOUT_FILENO) &&
+                                                !(no_colour && *no_colour)};
+    fl_buf_init(&text, 16 << 20);
+    enum fl_status status = fl_report(r, &style, &text, &err);
+    if (status == FL_OK) {
+        status = fl_fsio_write_all(STDOUT_FILENO, "standard output", fl_buf_str(&text), &err);
+    }
+    fl_buf_free(&text);
+    if (status != FL_OK) {
+        return fl_cmd_fail(&err);
+    }
+    bool reached = o->fail_on >= 0 && r->verdict.outcome == FL_OUTCOME_FAILED &&
+                   (int)r->verdict.severity >= o->fail_on;
+    return reached ? FL_EXIT_REACHED : FL_EXIT_OK;
+}
+
+static int run(struct fl_config *config, const struct options *o, int argc, char **argv)
+{
+    struct fl_err err = {0};
+    struct fl_result result;
+    const struct fl_follow follow = {is_over, NULL};
+    struct fl_request request = {.paths = (const char *const *)(argv + 1),
+                                 .paths_n = (size_t)argc - 1,
+                                 .config = config,
+                                 .follow = o->follow ? &follow : NULL};
+    if (o->follow) {
+        struct sigaction action = {.sa_handler = on_signal};
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
+    enum fl_status status = fl_pipeline_run(&request, &result, &err);
+    int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);
+    fl_result_free(&result);
+    return code;
+}
+
+int fl_cmd_diagnose(int argc, char **argv)
+{
+    struct options o = {.fail_on = -1};
+    const struct fl_opt options[] = {
+        {"format", 'f', FL_OPT_CHOICE, "text|json|markdown", "how to print the verdict", &o.format},
+        {"follow", 'F', FL_OPT_FLAG, NULL,
+         "read on as the file grows; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
+        {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},
+        {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned rules, incidents)", &o.state},
+        {"fail-on", 0, FL_OPT_CHOICE, "low|medium|high|critical",
+         "exit 1 when the job failed with this severity or worse", &o.fail_on},
+        {"base-url", 0, FL_OPT_TEXT, "URL", "OpenAI-compatible endpoint for unknown failures",
+         &o.base_url},
+        {"model", 0, FL_OPT_TEXT, "NAME", "model to ask there", &o.model},
+        {"deadline", 0, FL_OPT_TEXT, "SECONDS", "longest wait for the model (default 60)",
+         &o.deadline},
+    };
+    const struct fl_cli cli = {
+        "diagnose [OPTION ...] PATH...",
+        "Says why a job failed. The PATHs (files, folders, gzip, zstd, or - for standard input)\n"
+        "are the streams of one job. Needs no network, no model and no configuration.",
+        "Exit status: 0 a verdict was given, 1 it reached --fail-on, 2 usage,\n"
+        "3 no log could be read.",
+        options, sizeof options / sizeof *options};
+    struct fl_err err = {0};
+    struct fl_config config;
+    bool help = false;
+    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
+        return fl_cmd_fail(&err);
+    }
+    if (help) {
+        return FL_EXIT_OK;
+    }
+    if (argc < 2 || (o.follow && argc != 2)) {
+        fl_log(FL_LOG_ERROR, o.follow ? "--follow takes one file"
+                                      : "give the logs of one job: faultline diagnose PATH...");
+        return FL_EXIT_USAGE;
+    }
+    if (fl_config_load(&config, &err) != FL_OK) {
+        fl_config_free(&config);
+        return fl_cmd_fail(&err);
+    }
+    config.offline = o.offline;
+    fl_config_flag(&config, FL_SET_STATE, o.state);
+    fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
+    fl_config_flag(&config, FL_SET_MODEL, o.model);
+    fl_config_flag(&config, FL_SET_DEADLINE, o.deadline);
+    int code = run(&config, &o, argc, argv);
+    fl_config_free(&config);
+    return code;
+}

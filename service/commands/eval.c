@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scores the diagnosis on a folder of labelled logs: every folder below it with a label.json (cause,
+ * also_accept, evidence, faulty, recoverable) is one case, its other files are the streams. */
+#include "service/commands/commands.h"
+
+#include "service/base/cli.h"
+#include "service/base/fsio.h"
+#include "service/base/json.h"
+#include "service/base/log.h"
+#include "service/pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum figure {
+    TOP1,
+    TOP3,
+    NOTICED,
+    HEALTHY,
+    EVIDENCE_FIRST,
+    EVIDENCE_IN_3,
+    RANK,
+    NODE,
+    RECOVERABLE,
+    FIGURES_N
+};
+
+static const char *const figure_names[FIGURES_N] = {
+    "cause right",    "cause in first 3", "failure noticed", "healthy called healthy",
+    "evidence first", "evidence in 3",    "faulty rank",     "faulty node",
+    "recoverable"};
+
+struct score {
+    long right[FIGURES_N];
+    long of[FIGURES_N];
+    long cases;
+    long unreadable;
+    double bin_conf[10]; /* calibration: sums of confidence and of being right, by confidence */
+    double bin_right[10];
+    long bin_n[10];
+    bool verbose;
+    struct fl_config config;
+};
+
+static void count(struct score *s, enum figure figure, bool right)
+{
+    s->of[figure]++;
+    s->right[figure] += right;
+}
+
+static bool accepts(const fl_json *label, const char *slug)
+{
+    struct fl_str got = fl_str_of(slug);
+    if (fl_str_eq(fl_json_get_str(label, "cause"), got)) {
+        return true;
+    }
+    const fl_json *e = fl_json_first(fl_json_get(label, "also_accept"));
+    for (; e; e = fl_json_next(e)) {
+        if (fl_str_eq(fl_json_str(e), got)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool proves(const fl_json *label, const struct fl_evidence *evidence)
+{
+    const fl_json *e = fl_json_first(fl_json_get(label, "evidence"));
+    struct fl_str shown = fl_str_trim(evidence->text);
+    for (; e; e = fl_json_next(e)) {
+        struct fl_str want = fl_str_trim(fl_json_get_str(e, "text"));
+        if (want.n && (fl_str_find(shown, want) || (shown.n >= 20 && fl_str_find(want, shown)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "node-1.site" and "node-1" are one. */
+static bool same_host(struct fl_str a, struct fl_str b)
+{
+    const char *dot_a = memchr(a.p ? a.p : "", '.', a.n);
+    const char *dot_b = memchr(b.p ? b.p : "", '.', b.n);
+    a.n = dot_a ? (size_t)(dot_a - a.p) : a.n;
+    b.n = dot_b ? (size_t)(dot_b - b.p) : b.n;
+    return fl_str_eq(a, b);
+}
+
+static void score_places(struct score *s, const fl_json *label, const struct fl_verdict *v)
+{
+    const fl_json *faulty = fl_json_get(label, "faulty");
+    double rank = fl_json_get_num(faulty, "rank", -1);
+    double local = fl_json_get_num(faulty, "local_rank", -1);
+    struct fl_str node = fl_json_get_str(faulty, "node");
+    if (rank >= 0) {
+        count(s, RANK, v->faulty.rank == (long)rank);
+    } else if (local >= 0) {
+        count(s, RANK, v->faulty.local_rank == (long)local);
+    }
+    if (node.n) {
+        count(s, NODE, same_host(node, v->faulty.node));
+    }
+}
+
+static void score_failed(struct score *s, const fl_json *label, const struct fl_verdict *v,
+                         bool right)
+{
+    bool in_3 = right;
+    bool proof_in_3 = false;
+    const struct fl_hypothesis *h = v->hypotheses_n ? &v->hypotheses[0] : NULL;
+    bool failed = v->outcome == FL_OUTCOME_FAILED;
+    for (size_t i = 0; v->outcome != FL_OUTCOME_HEALTHY && i < v->hypotheses_n && i < 3; i++) {
+        in_3 |= accepts(label, v->hypotheses[i].cause->slug);
+    }
+    for (size_t i = 0; failed && i < h->evidence_n && i < 3; i++) {
+        proof_in_3 |= proves(label, &h->evidence[i]);
+    }
+    count(s, TOP1, right);
+    count(s, TOP3, in_3);
+    count(s, NOTICED, failed || right);
+    if (fl_json_count(fl_json_get(label, "evidence"))) {
+        count(s, EVIDENCE_FIRST, failed && h->evidence_n && proves(label, &h->evidence[0]));
+        count(s, EVIDENCE_IN_3, proof_in_3);
+    }
+    const fl_json *recoverable = fl_json_get(label, "recoverable");
+    if (fl_json_is_bool(recoverable)) {
+        count(s, RECOVERABLE, fl_json_bool(recoverable, false) == v->recoverable);
+    }
+}
+
+static void score_case(struct score *s, const char *name, const fl_json *label,
+                       const struct fl_verdict *v)
+{
+    struct fl_str want = fl_json_get_str(label, "cause");
+    bool healthy = fl_str_eq(want, FL_LIT("healthy"));
+    const char *got = v->outcome == FL_OUTCOME_FAILED ? v->cause->slug : fl_outcome_name(v->outcome);
+    bool right = accepts(label, got);
+    int bin = (int)(v->confidence * 10);
+    bin = bin > 9 ? 9 : bin < 0 ? 0 : bin;
+    s->cases++;
+    s->bin_n[bin]++;
+    s->bin_conf[bin] += v->confidence;
+    s->bin_right[bin] += right;
+    if (healthy) {
+        count(s, HEALTHY, right || v->outcome == FL_OUTCOME_HEALTHY);
+    } else {
+        score_failed(s, label, v, right);
+    }
+    score_places(s, label, v);
+    if (s->verbose && !right) {
+        printf("%-56s want %-24.*s got %s\n", name, (int)want.n, want.p, got);
+    }
+}
+
+struct paths {
+    struct fl_arena arena;
+    const char *list[FL_STREAMS_MAX];
+    size_t n;
+    const char *label;
+};
+
+static enum fl_status add_path(void *ctx, const char *path, struct fl_err *err)
+{
+    struct paths *p = ctx;
+    struct fl_str name = fl_str_of(path);
+    const char *kept = fl_arena_text(&p->arena, name);
+    if (!kept || p->n == FL_STREAMS_MAX) {
+        return fl_fail(err, FL_LIMIT, "%s: too many files", path);
+    }
+    if (fl_str_ends(name, FL_LIT("/label.json"))) {
+        p->label = kept;
+    } else if (!fl_str_ends(name, FL_LIT(".md"))) {
+        p->list[p->n++] = kept;
+    }
+    return FL_OK;
+}
+
+static enum fl_status run_case(struct score *s, const char *folder, const fl_json *label,
+                               const struct paths *p, struct fl_err *err)
+{
+    struct fl_result result;
+    struct fl_request request = {.paths = p->list, .paths_n = p->n, .config = &s->config};
+    struct fl_err fault = {0};
+    enum fl_status status = fl_pipeline_run(&request, &result, &fault);
+    if (status == FL_OK) {
+        score_case(s, folder, label, &result.verdict);
+    } else if (status == FL_NOMEM) {
+        fl_fail(err, status, "%s: %s", folder, fault.msg);
+    } else {
+        fl_log(FL_LOG_WARN, "%s: %s", folder, fault.msg);
+        s->unreadable++;
+        status = FL_OK;
+    }
+    fl_result_free(&result);
+    return status;
+}
+
+static enum fl_status one_label(void *ctx, const char *path, struct fl_err *err)
+{
+    struct score *s = ctx;
+    struct paths *p = NULL;
+    struct fl_buf text;
+    fl_json *label = NULL;
+    if (!fl_str_ends(fl_str_of(path), FL_LIT("/label.json"))) {
+        return FL_OK;
+    }
+    char *folder = strndup(path, strlen(path) - strlen("/label.json"));
+    p = calloc(1, sizeof *p);
+    if (!folder || !p) {
+        free(folder);
+        free(p);
+        return fl_fail(err, FL_NOMEM, "no memory for a case");
+    }
+    fl_arena_init(&p->arena, 16 << 20);
+    fl_buf_init(&text, 1 << 20);
+    enum fl_status status = fl_fsio_read(path, &text, err);
+    if (status == FL_OK) {
+        status = fl_json_parse(fl_buf_str(&text), path, &label, err);
+    }
+    if (status == FL_OK) {
+        status = fl_fsio_walk(folder, add_path, p, err);
+    }
+    if (status == FL_OK) {
+        status = run_case(s, folder, label, p, err);
+    }
+    fl_json_free(label);
+    fl_buf_free(&text);
+    fl_arena_free(&p->arena);
+    free(p);
+    free(folder);
+    return status;
+}
+
+static void print_score(const struct score *s)
+{
+    double error = 0;
+    for (size_t i = 0; i < FIGURES_N; i++) {
+        printf("%-24s %4ld / %-4ld", figure_names[i], s->right[i], s->of[i]);
+        if (s->of[i]) {
+            printf(" %5.1f %%", 100.0 * (double)s->right[i] / (double)s->of[i]);
+        }
+        printf("\n");
+    }
+    for (size_t i = 0; i < 10; i++) {
+        double gap = s->bin_right[i] - s->bin_conf[i];
+        error += (gap < 0 ? -gap : gap) / (double)(s->cases ? s->cases : 1);
+    }
+    printf("%-24s %.3f over %ld cases\n", "calibration error", error, s->cases);
+}
+
+int fl_cmd_eval(int argc, char **argv)
+{
+    struct score *s = calloc(1, sizeof *s);
+    struct fl_err err = {0};
+    bool help = false;
+    if (!s) {
+        return FL_EXIT_INPUT;
+    }
+    const struct fl_opt options[] = {
+        {"verbose", 'v', FL_OPT_FLAG, NULL, "a line for each case whose cause is wrong",
+         &s->verbose},
+    };
+    const struct fl_cli cli = {
+        "eval [OPTION ...] DIR",
+        "Scores the deterministic diagnosis on labelled logs: each folder below DIR with a\n"
+        "label.json {\"cause\", \"also_accept\", \"evidence\": [{\"text\"}], \"faulty\", "
+        "\"recoverable\"}\nis one case; the files beside it are its streams.",
+        NULL, options, sizeof options / sizeof *options};
+    enum fl_status status = fl_cli_parse(&cli, &argc, argv, &help, &err);
+    if (status == FL_OK && !help && argc != 2) {
+        status = fl_fail(&err, FL_USAGE, "give one folder: faultline eval DIR");
+    }
+    if (status == FL_OK && !help) {
+        status = fl_config_load(&s->config, &err);
+        s->config.offline = true;
+        s->config.value[FL_SET_STATE] = NULL; /* what this site learned must not colour it */
+        if (status == FL_OK) {
+            status = fl_fsio_walk(argv[1], one_label, s, &err);
+        }
+        if (status == FL_OK && s->cases == 0) {
+            status = fl_fail(&err, FL_NOTFOUND, "%s: no label.json in any folder", argv[1]);
+        }
+        if (status == FL_OK) {
+            print_score(s);
+        }
+        fl_config_free(&s->config);
+    }
+    free(s);
+    return status == FL_OK ? FL_EXIT_OK : fl_cmd_fail(&err);
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/commands/commands.h"
+
+#include "rules/learn.h"
+#include "service/base/cli.h"
+#include "service/base/fsio.h"
+#include "service/base/log.h"
+#include "service/config.h"
+#include "service/ingest/lines.h"
+#include "service/ingest/prefix.h"
+#include "service/ingest/source.h"
+#include "service/paths.h"
+#include "service/rulebook.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct rules_options {
+    const char *state;
+    int format;
+};
+
+static void complain(void *ctx, const char *message)
+{
+    (void)ctx;
+    fl_log(FL_LOG_ERROR, "%s", message);
+}
+
+static enum fl_status print(const struct fl_buf *text, struct fl_err *err)
+{
+    return text->failed ? fl_fail(err, text->failed, "too much to print")
+                        : fl_fsio_write_all(STDOUT_FILENO, "standard output", fl_buf_str(text), err);
+}
+
+static enum fl_status list(const struct fl_ruleset *set, const struct rules_options *o,
+                           struct fl_err *err)
+{
+    struct fl_buf out;
+    struct fl_jw w;
+    fl_buf_init(&out, 64 << 20);
+    fl_jw_init(&w, &out, true);
+    if (o->format == 1) {
+        fl_jw_begin(&w, '[');
+    }
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        const struct fl_rule *r = &set->rules[i];
+        if (o->format == 1) {
+            fl_rule_write(&w, r);
+            continue;
+        }
+        fl_buf_addf(&out, "%-44s %-9s %-9s %-12s %s\n", r->id,
+                    r->broken ? "broken" : fl_state_name(r->state), r->origin,
+                    r->is_filter ? "filter" : fl_role_name(r->role),
+                    r->is_filter ? r->stack
+                    : r->cause   ? r->cause->slug
+                                 : "");
+    }
+    if (o->format == 1) {
+        fl_jw_end(&w, ']');
+        fl_buf_add_text(&out, "\n");
+    }
+    enum fl_status status = print(&out, err);
+    fl_buf_free(&out);
+    return status;
+}
+
+static enum fl_status show(const struct fl_ruleset *set, const char *id, struct fl_err *err)
+{
+    const struct fl_rule *rule = fl_ruleset_find(set, fl_str_of(id));
+    struct fl_buf out;
+    struct fl_jw w;
+    if (!rule) {
+        return fl_fail(err, FL_NOTFOUND, "no rule %s (see: faultline rules list)", id);
+    }
+    fl_buf_init(&out, 1 << 20);
+    fl_jw_init(&w, &out, true);
+    fl_rule_write(&w, rule);
+    fl_buf_add_text(&out, "\n");
+    fl_log(FL_LOG_INFO, "from %s", rule->file);
+    enum fl_status status = print(&out, err);
+    fl_buf_free(&out);
+    return status;
+}
+
+/* Loads one file, or a folder of them, apart from the shipped rules. */
+static enum fl_status load_apart(const char *path, struct fl_rulebook *b, struct fl_err *err)
+{
+    *b = (struct fl_rulebook){.set = NULL};
+    enum fl_status status =
+        fl_taxonomy_load(fl_paths_data("data/taxonomy.json"), &b->taxonomy, err);
+    if (status == FL_OK) {
+        status = fl_ruleset_new(&b->taxonomy, &b->set, err);
+    }
+    if (status == FL_OK) {
+        status = fl_fsio_is_dir(path)
+                     ? fl_ruleset_load_dir(b->set, path, "imported", complain, NULL, &b->bad, err)
+                     : fl_ruleset_load(b->set, path, "imported", complain, NULL, &b->bad, err);
+    }
+    return status == FL_OK ? fl_ruleset_ready(b->set, complain, NULL, &b->bad, err) : status;
+}
+
+static const char *pattern_text(const struct fl_ruleset *set, uint32_t pattern, bool event)
+{
+    struct fl_pattern_owner owner = event ? set->event_owner[pattern] : set->line_owner[pattern];
+    if (owner.rule == UINT32_MAX) {
+        return NULL;
+    }
+    const struct fl_rule *rule = &set->rules[owner.rule];
+    for (size_t i = 0; i < rule->any.n; i++) {
+        if (rule->any.number[i] == pattern && (rule->scope == FL_SCOPE_EVENT) == event) {
+            return rule->any.text[i].p;
+        }
+    }
+    return NULL;
+}
+
+/* Faults are complained of while loading; what remains is advice. */
+static long advise(const struct fl_ruleset *set)
+{
+    long n = 0;
+    for (int event = 0; event < 2; event++) {
+        uint32_t patterns = event ? set->event_patterns_n : set->line_patterns_n;
+        const struct fl_matcher *m = event ? set->events : set->lines;
+        for (uint32_t i = 0; i < patterns; i++) {
+            const char *text = pattern_text(set, i, event);
+            if (text && fl_matcher_lacks_literal(m, i)) {
+                uint32_t owner = event ? set->event_owner[i].rule : set->line_owner[i].rule;
+                fl_log(FL_LOG_WARN, "%s: rule %s: no literal of three or more characters must "
+                       "occur, so this pattern is tried on every line:\n  %s",
+                       set->rules[owner].file, set->rules[owner].id, text);
+                n++;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        const struct fl_rule *r = &set->rules[i];
+        if (!r->broken && strcmp(r->origin, "imported") != 0 &&
+            (r->match.n == 0 || r->nomatch.n == 0)) {
+            fl_log(FL_LOG_WARN, "%s: rule %s: has no %s sample", r->file, r->id,
+                   r->match.n ? "nomatch" : "match");
+            n++;
+        }
+    }
+    return n;
+}
+
+static enum fl_status lint(const struct fl_rulebook *b, int *code)
+{
+    long advice = advise(b->set);
+    printf("%u rules, %zu bad, %ld to improve\n", b->set->rules_n, b->bad, advice);
+    *code = b->bad ? FL_EXIT_REACHED : FL_EXIT_OK;
+    return FL_OK;
+}
+
+/* Which rules say yes to which lines of a log? */
+struct probe {
+    const struct fl_ruleset *set;
+    const struct fl_rule *only; /* NULL: any */
+    struct fl_match_work *work;
+    const char *name;
+    long hits;
+};
+
+static void print_hit(struct probe *p, const struct fl_rule *rule, long number, struct fl_str text)
+{
+    struct fl_buf out;
+    fl_buf_init(&out, 4096);
+    fl_buf_addf(&out, "%s:%ld: %s: ", p->name, number, rule->id);
+    fl_buf_add_safe(&out, (struct fl_str){text.p, text.n > 300 ? 300 : text.n});
+    printf("%s\n", fl_buf_text(&out));
+    fl_buf_free(&out);
+    p->hits++;
+}
+
+static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
+{
+    struct probe *p = ctx;
+    const struct fl_candidate *c = NULL;
+    size_t n = 0;
+    if (fl_matcher_propose(p->set->lines, p->work, batch->block, batch->texts, batch->n, &c, &n) !=
+        FL_OK) {
+        return fl_fail(err, FL_NOMEM, "no memory for matching");
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct fl_pattern_owner owner = p->set->line_owner[c[i].pattern];
+        const struct fl_rule *rule = owner.rule == UINT32_MAX ? NULL : &p->set->rules[owner.rule];
+        struct fl_str raw = batch->texts[c[i].line];
+        struct fl_prefix prefix;
+        if (!rule || owner.kind != 0 || (p->only && rule != p->only)) {
+            continue;
+        }
+        struct fl_str text =
+            rule->is_filter ? raw : fl_str_skip(raw, fl_prefix_peel(raw, &prefix));
+        if (fl_matcher_try(p->set->lines, p->work, c[i].pattern, text, NULL) == FL_MATCH_YES) {
+            print_hit(p, rule, batch->at[c[i].line].number, raw);
+        }
+    }
+    return FL_OK;
+}
+
+static enum fl_status probe_file(void *ctx, const char *path, struct fl_err *err)
+{
+    struct probe *p = ctx;
+    struct fl_source *src = NULL;
+    struct fl_lines *lines = NULL;
+    p->name = path;
+    enum fl_status status = fl_source_open(path, 0, &src, err);
+    if (status == FL_OK) {
+        status = fl_lines_new(FL_LINES_BARS, on_batch, p, &lines, err);
+    }
+    for (size_t got = 1; status == FL_OK && got;) {
+        size_t room = 0;
+        char *bytes = fl_lines_room(lines, &room);
+        status = fl_source_read(src, bytes, room, &got, err);
+        if (status == FL_OK) {
+            status = fl_lines_filled(lines, got, err);
+        }
+    }
+    if (status == FL_OK) {
+        status = fl_lines_end(lines, err);
+    }
+    fl_lines_free(lines);
+    fl_source_close(src);
+    return status;
+}
+
+/* Samples were held against their rules while loading; logs are tried here. */
+static enum fl_status test(const struct fl_rulebook *b, const char *id, char **paths, int paths_n,
+                           int *code, struct fl_err *err)
+{
+    struct probe p = {.set = b->set};
+    p.only = id ? fl_ruleset_find(b->set, fl_str_of(id)) : NULL;
+    if (id && !p.only) {
+        return fl_fail(err, FL_NOTFOUND, "no rule %s (see: faultline rules list)", id);
+    }
+    size_t samples = 0;
+    for (uint32_t i = 0; i < b->set->rules_n; i++) {
+        const struct fl_rule *r = &b->set->rules[i];
+        samples += !p.only || p.only == r ? r->match.n + r->nomatch.n : 0;
+    }
+    enum fl_status status = fl_match_work_new(b->set->lines, &p.work, err);
+    for (int i = 0; status == FL_OK && i < paths_n; i++) {
+        status = fl_fsio_is_dir(paths[i]) ? fl_fsio_walk(paths[i], probe_file, &p, err)
+                                          : probe_file(&p, paths[i], err);
+    }
+    fl_match_work_free(p.work);
+    printf("%u rules, %zu samples, %zu rules fail theirs%s", b->set->rules_n, samples, b->bad,
+           paths_n ? "" : "\n");
+    if (paths_n) {
+        printf(", %ld lines of the logs matched\n", p.hits);
+    }
+    *code = b->bad || (p.only && p.only->broken) ? FL_EXIT_REACHED : FL_EXIT_OK;
+    return status;
+}
+
+static enum fl_status export_learned(const struct fl_ruleset *set, struct fl_err *err)
+{
+    struct fl_buf out;
+    struct fl_jw w;
+    fl_buf_init(&out, 64 << 20);
+    fl_jw_init(&w, &out, true);
+    fl_jw_begin(&w, '{');
+    fl_jw_key(&w, "format");
+    fl_jw_text(&w, "faultline.diagnosis/1");
+    fl_jw_key(&w, "rules");
+    fl_jw_begin(&w, '[');
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        if (strcmp(set->rules[i].origin, "shipped") != 0 && !set->rules[i].is_filter) {
+            fl_rule_write(&w, &set->rules[i]);
+        }
+    }
+    fl_jw_end(&w, ']');
+    fl_jw_end(&w, '}');
+    fl_buf_add_text(&out, "\n");
+    enum fl_status status = print(&out, err);
+    fl_buf_free(&out);
+    return status;
+}
+
+/* A checked copy goes to STATE/rules/operator, whence every run reads it. */
+static enum fl_status import(const char *state, const char *path, int *code, struct fl_err *err)
+{
+    struct fl_rulebook b = {.set = NULL};
+    struct fl_buf text;
+    char folder[4096];
+    char target[8192];
+    const char *slash = strrchr(path, '/');
+    fl_buf_init(&text, FL_JSON_BYTES);
+    if (!state) {
+        return fl_fail(err, FL_USAGE, "no state folder: give --state DIR");
+    }
+    enum fl_status status = load_apart(path, &b, err);
+    if (status == FL_OK && b.bad) {
+        status = fl_fail(err, FL_SYNTAX, "%s: %zu bad rule%s; nothing imported", path, b.bad,
+                         b.bad == 1 ? "" : "s");
+    }
+    snprintf(folder, sizeof folder, "%s/rules/operator", state);
+    snprintf(target, sizeof target, "%s/%s%s", folder, slash ? slash + 1 : path,
+             fl_str_ends(fl_str_of(path), FL_LIT(".json")) ? "" : ".json");
+    if (status == FL_OK) {
+        status = fl_fsio_mkdirs(folder, err);
+    }
+    if (status == FL_OK) {
+        status = fl_fsio_read(path, &text, err);
+    }
+    if (status == FL_OK) {
+        status = fl_fsio_replace(target, fl_buf_str(&text), true, err);
+    }
+    if (status == FL_OK) {
+        printf("%u rules imported to %s\n", b.set->rules_n, target);
+    }
+    *code = FL_EXIT_OK;
+    fl_buf_free(&text);
+    fl_rulebook_close(&b);
+    return status;
+}
+
+static enum fl_status dispatch(int argc, char **argv, const struct rules_options *o,
+                               const char *state, int *code, struct fl_err *err)
+{
+    struct fl_str verb = fl_str_of(argv[1]);
+    struct fl_rulebook b = {.set = NULL};
+    enum fl_status status = FL_OK;
+    if (fl_str_eq(verb, FL_LIT("import")) && argc == 3) {
+        return import(state, argv[2], code, err);
+    }
+    bool apart = argc > 2 && fl_fsio_exists(argv[2]) &&
+                 (fl_str_eq(verb, FL_LIT("lint")) || fl_str_eq(verb, FL_LIT("test")));
+    status = apart ? load_apart(argv[2], &b, err) : fl_rulebook_open(state, &b, err);
+    if (status != FL_OK) {
+        fl_rulebook_close(&b);
+        return status;
+    }
+    if (fl_str_eq(verb, FL_LIT("list")) && argc == 2) {
+        status = list(b.set, o, err);
+    } else if (fl_str_eq(verb, FL_LIT("show")) && argc == 3) {
+        status = show(b.set, argv[2], err);
+    } else if (fl_str_eq(verb, FL_LIT("lint")) && argc <= 3) {
+        status = lint(&b, code);
+    } else if (fl_str_eq(verb, FL_LIT("test"))) {
+        status = test(&b, apart || argc < 3 ? NULL : argv[2], argv + 3, argc > 3 ? argc - 3 : 0,
+                      code, err);
+    } else if (fl_str_eq(verb, FL_LIT("export")) && argc == 2) {
+        status = export_learned(b.set, err);
+    } else {
+        status = fl_fail(err, FL_USAGE, "rules: cannot make sense of \"%s\" (see --help)", argv[1]);
+    }
+    fl_rulebook_close(&b);
+    return status;
+}
+
+int fl_cmd_rules(int argc, char **argv)
+{
+    struct rules_options o = {NULL, 0};
+    const struct fl_opt options[] = {
+        {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned and operator rules)", &o.state},
+        {"format", 'f', FL_OPT_CHOICE, "text|json", "for list", &o.format},
+    };
+    const struct fl_cli cli = {
+        "rules list|show ID|test [FILE|ID [LOG...]]|lint [FILE]|import FILE|export",
+        "list    every rule with state, origin, role and cause\n"
+        "show    one rule as JSON\n"
+        "test    hold rules against their samples, and say which lines of LOGs they match\n"
+        "lint    the same for a rule file or folder, with advice; exit 1 when a rule is bad\n"
+        "import  check a rule file and put it into the state folder\n"
+        "export  learned and imported diagnosis rules as one file on standard output",
+        NULL, options, sizeof options / sizeof *options};
+    struct fl_err err = {0};
+    struct fl_config config = {.file = NULL};
+    bool help = false;
+    int code = FL_EXIT_OK;
+    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
+        return fl_cmd_fail(&err);
+    }
+    if (help) {
+        return FL_EXIT_OK;
+    }
+    if (argc < 2) {
+        fl_log(FL_LOG_ERROR, "rules: say what to do (see --help)");
+        return FL_EXIT_USAGE;
+    }
+    enum fl_status status = fl_config_load(&config, &err);
+    if (status == FL_OK) {
+        fl_config_flag(&config, FL_SET_STATE, o.state);
+        status = dispatch(argc, argv, &o, config.value[FL_SET_STATE], &code, &err);
+    }
+    fl_config_free(&config);
+    return status == FL_OK ? code : fl_cmd_fail(&err);
+}

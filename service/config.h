@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Settings and where each came from: flag over environment over configuration file over default.
+ * The file is JSON, one object of the names below: $FAULTLINE_CONFIG, else
+ * $XDG_CONFIG_HOME/faultline/config.json, else ~/.config/faultline/config.json. */
+#pragma once
+#include "service/base/arena.h"
+#include "service/base/status.h"
+
+enum fl_setting {
+    FL_SET_STATE,
+    FL_SET_BASE_URL,
+    FL_SET_API_KEY,
+    FL_SET_MODEL,
+    FL_SET_EMBED_MODEL,
+    FL_SET_DEADLINE,
+    FL_SETTINGS_N
+};
+
+struct fl_config {
+    struct fl_arena arena;
+    const char *value[FL_SETTINGS_N]; /* NULL: not set */
+    const char *from[FL_SETTINGS_N];  /* "flag --state", "environment OPENAI_BASE_URL", ... */
+    const char *file;                 /* the configuration file, NULL when there is none */
+    bool offline;
+};
+
+/* Reads environment and file. A file that cannot be read or understood is an error that names the
+ * place. */
+enum fl_status fl_config_load(struct fl_config *config, struct fl_err *err) FL_MUST_USE;
+void fl_config_free(struct fl_config *config);
+
+/* A flag's value wins; NULL changes nothing. */
+void fl_config_flag(struct fl_config *config, enum fl_setting setting, const char *value);
+
+const char *fl_config_name(enum fl_setting setting); /* key in the file */
+const char *fl_config_env(enum fl_setting setting);
+
+/* Whole number of a setting, or the default. */
+int fl_config_int(const struct fl_config *config, enum fl_setting setting, int missing);

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Most lines end at the literal scan: no rule proposed, nothing more is done. Only a proposed line,
+ * or one that may belong to an open event, has its prefix peeled and its time read. */
+#include "service/job.h"
+
+#include "service/base/clock.h"
+#include "service/base/fsio.h"
+#include "service/base/log.h"
+#include "service/ingest/event.h"
+#include "service/ingest/lines.h"
+#include "service/ingest/prefix.h"
+#include "service/ingest/source.h"
+#include "service/ingest/timestamp.h"
+
+#include <stdlib.h>
+
+struct fl_job {
+    const struct fl_ruleset *set;
+    struct fl_match_work *work;
+    struct fl_diagnosis *diagnosis;
+    struct fl_view *view;
+    struct fl_lines *lines;
+    struct fl_events events;
+    uint32_t stream;  /* the one in hand */
+    uint64_t order;   /* lines of it so far */
+    int64_t time_ms;  /* last time stamp seen in it */
+    bool has_time;
+    struct fl_place event_place; /* printer of the events, by key, is asked anew */
+    size_t named;                /* bytes of a folder's path that stream names leave out */
+};
+
+static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err);
+static void on_event(void *ctx, const struct fl_event *event);
+
+enum fl_status fl_job_new(const struct fl_ruleset *set, struct fl_job **out, struct fl_err *err)
+{
+    struct fl_job *job = calloc(1, sizeof *job);
+    *out = job;
+    if (!job) {
+        return fl_fail(err, FL_NOMEM, "no memory for the job");
+    }
+    job->set = set;
+    enum fl_status status = fl_diagnosis_new(set, &job->diagnosis, err);
+    if (status == FL_OK) {
+        status = fl_view_new(&job->view, err);
+    }
+    if (status == FL_OK) {
+        status = fl_match_work_new(set->lines, &job->work, err);
+    }
+    if (status == FL_OK) {
+        status = fl_events_init(&job->events, on_event, job, err);
+    }
+    if (status != FL_OK) {
+        fl_job_free(job);
+        *out = NULL;
+    }
+    return status;
+}
+
+void fl_job_free(struct fl_job *job)
+{
+    if (job) {
+        fl_diagnosis_free(job->diagnosis);
+        fl_view_free(job->view);
+        fl_match_work_free(job->work);
+        fl_lines_free(job->lines);
+        fl_events_fini(&job->events);
+        free(job);
+    }
+}
+
+struct fl_diagnosis *fl_job_diagnosis(struct fl_job *job)
+{
+    return job->diagnosis;
+}
+
+const struct fl_view *fl_job_view(const struct fl_job *job)
+{
+    return job->view;
+}
+
+static struct fl_stream *stream_of(struct fl_job *job)
+{
+    uint32_t n = 0;
+    return &fl_diagnosis_streams(job->diagnosis, &n)[job->stream];
+}
+
+static long event_key(const struct fl_prefix *p)
+{
+    if (p->rank >= 0) {
+        return p->rank;
+    }
+    unsigned long hash = 5381;
+    for (size_t i = 0; i < p->node.n; i++) {
+        hash = hash * 33 + (unsigned char)p->node.p[i];
+    }
+    return 1000000 + (p->local_rank + 1) + (long)(hash % 1000003) * 1024;
+}
+
+/* Who printed the line, from its prefix, its own words, and its stream. */
+static struct fl_place place_of(struct fl_job *job, const struct fl_line_at *at,
+                                const struct fl_prefix *prefix, struct fl_str message)
+{
+    const struct fl_stream *s = stream_of(job);
+    struct fl_place p = {.stream = job->stream, .line = at->number, .offset = at->offset,
+                         .rank = prefix->rank, .local_rank = prefix->local_rank, .gpu = -1,
+                         .node = prefix->node};
+    struct fl_prefix said;
+    if (fl_prefix_from_message(message, &said, &p.gpu)) {
+        p.rank = p.rank >= 0 ? p.rank : said.rank;
+        p.local_rank = p.local_rank >= 0 ? p.local_rank : said.local_rank;
+        p.node = p.node.n ? p.node : said.node;
+    }
+    p.rank = p.rank >= 0 ? p.rank : s->origin.rank;
+    p.local_rank = p.local_rank >= 0 ? p.local_rank : s->origin.local_rank;
+    p.node = p.node.n ? p.node : s->origin.node;
+    struct fl_timestamp time;
+    if (fl_timestamp_find(message, 0, &time) && time.has_date && time.has_year) {
+        job->time_ms = time.ms;
+        job->has_time = true;
+    }
+    p.time_ms = job->time_ms;
+    p.has_time = job->has_time;
+    return p;
+}
+
+/* What the literal scan proposed for one line. */
+struct proposed {
+    const struct fl_candidate *c;
+    size_t n;
+    bool trouble; /* words that failures use */
+    bool opens;   /* a traceback begins */
+    bool rules;   /* some diagnosis rule */
+};
+
+static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c, size_t n,
+                                struct fl_str text)
+{
+    struct proposed p = {.c = c, .n = n};
+    for (size_t i = 0; i < n; i++) {
+        uint32_t pattern = c[i].pattern;
+        uint32_t owner = job->set->line_owner[pattern].rule;
+        if (owner != UINT32_MAX) {
+            p.rules |= !job->set->rules[owner].is_filter;
+        } else if (pattern == job->set->attention) {
+            p.trouble =
+                fl_matcher_try(job->set->lines, job->work, pattern, text, NULL) != FL_MATCH_NO;
+        } else if (pattern == job->set->traceback) {
+            p.opens = true;
+        }
+    }
+    return p;
+}
+
+/* True when a diagnosis rule knows the line. */
+static bool judge(struct fl_job *job, struct fl_str text, const struct fl_line_at *at,
+                  const struct proposed *p, struct fl_place *place_r)
+{
+    struct fl_prefix prefix;
+    size_t peeled = fl_prefix_peel(text, &prefix);
+    struct fl_str message = fl_str_skip(text, peeled);
+    bool known = false;
+    *place_r = place_of(job, at, &prefix, message);
+    if (p->rules) {
+        known = fl_diagnosis_line(job->diagnosis, place_r, message, text, job->order, p->c, p->n);
+    }
+    if (p->opens || job->events.open_n) {
+        const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
+        struct fl_str body = start ? fl_str_skip(message, (size_t)(start - message.p)) : message;
+        job->event_place = *place_r;
+        fl_events_feed(&job->events, event_key(&prefix), body, at->number, at->offset, p->opens);
+    }
+    return known;
+}
+
+static void on_line(struct fl_job *job, const struct fl_batch *batch, size_t i,
+                    const struct fl_candidate *c, size_t n)
+{
+    struct fl_str text = batch->texts[i];
+    const struct fl_line_at *at = &batch->at[i];
+    struct fl_stream *stream = stream_of(job);
+    struct proposed p = sort_out(job, c, n, text);
+    struct fl_place place = {.rank = -1};
+    uint32_t rule = 0;
+    bool whole = !(at->flags & FL_LINE_CUT);
+    bool dropped = n && whole && fl_filter_drops(job->set, job->work, text, c, n, &rule);
+    bool known = false;
+    if (p.rules || p.opens || job->events.open_n) {
+        known = judge(job, text, at, &p, &place);
+    }
+    stream->dropped += dropped && !known;
+    stream->kept += !dropped || known;
+    if (known || (p.trouble && !dropped)) {
+        struct fl_view_line line = {job->stream, at->number, at->offset,
+                                    job->order, place.rank,  text};
+        fl_view_offer(job->view, &line, true);
+    }
+}
+
+static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
+{
+    struct fl_job *job = ctx;
+    const struct fl_candidate *c = NULL;
+    size_t n = 0;
+    size_t used = 0;
+    if (fl_matcher_propose(job->set->lines, job->work, batch->block, batch->texts, batch->n, &c,
+                           &n) != FL_OK) {
+        return fl_fail(err, FL_NOMEM, "no memory for matching");
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        size_t first = used;
+        while (used < n && c[used].line == i) {
+            used++;
+        }
+        if (used > first || job->events.open_n) {
+            on_line(job, batch, i, c + first, used - first);
+        } else {
+            stream_of(job)->kept++;
+        }
+        if (i + FL_VIEW_TAIL >= batch->n && batch->texts[i].n) {
+            struct fl_view_line line = {job->stream, batch->at[i].number, batch->at[i].offset,
+                                        job->order, -1, batch->texts[i]};
+            fl_view_offer(job->view, &line, false);
+        }
+        job->order++;
+    }
+    return FL_OK;
+}
+
+static void on_event(void *ctx, const struct fl_event *event)
+{
+    struct fl_job *job = ctx;
+    struct fl_event_place lines[FL_EVENT_LINES];
+    struct fl_place place = job->event_place;
+    for (size_t i = 0; i < event->n; i++) {
+        lines[i] = (struct fl_event_place){event->lines[i].at, event->lines[i].number,
+                                           event->lines[i].offset};
+    }
+    if (event->key < 1000000) {
+        place.rank = event->key;
+    }
+    fl_diagnosis_event(job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
+                       job->order);
+}
+
+enum fl_status fl_job_begin(struct fl_job *job, const char *name, const char *path,
+                            struct fl_err *err)
+{
+    enum fl_status status = fl_diagnosis_stream(job->diagnosis, name, path, &job->stream, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    struct fl_prefix origin;
+    if (fl_prefix_from_path(fl_str_of(path), &origin)) {
+        struct fl_stream *s = stream_of(job);
+        s->origin.rank = origin.rank;
+        s->origin.local_rank = origin.local_rank;
+        s->origin.node = fl_arena_str(fl_diagnosis_arena(job->diagnosis), origin.node);
+    }
+    job->order = 0;
+    job->has_time = false;
+    fl_lines_free(job->lines);
+    return fl_lines_new(FL_LINES_BARS, on_batch, job, &job->lines, err);
+}
+
+enum fl_status fl_job_bytes(struct fl_job *job, struct fl_str bytes, struct fl_err *err)
+{
+    return fl_lines_push(job->lines, bytes, err);
+}
+
+enum fl_status fl_job_end(struct fl_job *job, const char *fault, struct fl_err *err)
+{
+    enum fl_status status = fl_lines_end(job->lines, err);
+    struct fl_stream *s = stream_of(job);
+    fl_events_end(&job->events);
+    fl_view_end_stream(job->view);
+    s->lines = fl_lines_count(job->lines);
+    s->bytes = fl_lines_bytes(job->lines);
+    s->fault = fault ? fl_arena_text(fl_diagnosis_arena(job->diagnosis), fl_str_of(fault)) : NULL;
+    return status;
+}
+
+static bool looks_binary(struct fl_str head)
+{
+    size_t odd = 0;
+    for (size_t i = 0; i < head.n; i++) {
+        unsigned char c = (unsigned char)head.p[i];
+        odd += c < ' ' && !strchr("\t\n\r\x1b\b\f", c);
+        odd += c == '\0';
+    }
+    return head.n >= 64 && odd > head.n / 8;
+}
+
+/* Moves bytes from the source to the lines; in follow mode flushes at each rest. */
+static enum fl_status pump(struct fl_job *job, struct fl_source *src, bool follow,
+                           struct fl_err *err)
+{
+    bool first = true;
+    for (;;) {
+        size_t room = 0;
+        size_t got = 0;
+        char *p = fl_lines_room(job->lines, &room);
+        enum fl_status status = fl_source_read(src, p, room, &got, err);
+        if (status != FL_OK) {
+            return status;
+        }
+        if (got == 0) {
+            return FL_OK;
+        }
+        if (first && looks_binary((struct fl_str){p, got < 4096 ? got : 4096})) {
+            return fl_fail(err, FL_SYNTAX, "%s: looks like a binary file, not a log",
+                           fl_source_name(src));
+        }
+        first = false;
+        if (fl_source_restarted(src)) {
+            char *kept = malloc(got);
+            if (!kept) {
+                return fl_fail(err, FL_NOMEM, "no memory");
+            }
+            memcpy(kept, p, got);
+            status = fl_lines_end(job->lines, err);
+            fl_lines_restart(job->lines);
+            if (status == FL_OK) {
+                status = fl_lines_push(job->lines, (struct fl_str){kept, got}, err);
+            }
+            free(kept);
+        } else {
+            status = fl_lines_filled(job->lines, got, err);
+        }
+        if (status == FL_OK && follow && got < room) {
+            status = fl_lines_flush(job->lines, err);
+        }
+        if (status != FL_OK) {
+            return status;
+        }
+    }
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+static const char *name_of(struct fl_job *job, const char *path)
+{
+    const char *name = job->named ? path + job->named : base_name(path);
+    uint32_t n = 0;
+    const struct fl_stream *streams = fl_diagnosis_streams(job->diagnosis, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(streams[i].name, name) == 0) {
+            return path;
+        }
+    }
+    return strcmp(path, "-") == 0 ? "stdin" : name;
+}
+
+static enum fl_status read_file(struct fl_job *job, const char *path, const struct fl_follow *follow,
+                                struct fl_err *err)
+{
+    struct fl_source *src = NULL;
+    struct fl_err fault = {0};
+    enum fl_status status = fl_source_open(path, follow ? FL_SOURCE_FOLLOW : 0, &src, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    if (follow) {
+        fl_source_on_stop(src, follow->stop, follow->ctx);
+    }
+    status = fl_job_begin(job, name_of(job, path), path, err);
+    if (status == FL_OK) {
+        enum fl_status pumped = pump(job, src, follow != NULL, &fault);
+        status = fl_job_end(job, pumped == FL_OK ? NULL : fault.msg, err);
+        if (status == FL_OK && pumped != FL_OK) {
+            status = fl_fail(err, pumped, "%s", fault.msg);
+        }
+    }
+    fl_source_close(src);
+    return status;
+}
+
+enum fl_status fl_job_follow(struct fl_job *job, const char *path, const struct fl_follow *follow,
+                             struct fl_err *err)
+{
+    return read_file(job, path, follow, err);
+}
+
+struct folder_read {
+    struct fl_job *job;
+    size_t *read_r;
+};
+
+/* Files that stand beside logs and are none. */
+static bool is_other_file(const char *path)
+{
+    static const char *const endings[] = {".json", ".md",  ".py",   ".yaml", ".yml", ".toml",
+                                          ".pt",   ".bin", ".ckpt", ".npy",  ".npz", ".png",
+                                          ".jpg",  ".csv", ".sh",   ".cfg",  ".ini", ".html",
+                                          ".safetensors", ".pdf", ".pkl"};
+    struct fl_str name = fl_str_of(base_name(path));
+    if (fl_str_eq(name, FL_LIT("error.json"))) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (fl_str_ends(name, fl_str_of(endings[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum fl_status read_one_of_folder(void *ctx, const char *path, struct fl_err *err)
+{
+    struct folder_read *r = ctx;
+    struct fl_err fault = {0};
+    if (is_other_file(path)) {
+        return FL_OK;
+    }
+    enum fl_status status = read_file(r->job, path, NULL, &fault);
+    if (status == FL_NOMEM || status == FL_LIMIT) {
+        return fl_fail(err, status, "%s", fault.msg);
+    }
+    *r->read_r += status == FL_OK;
+    if (status != FL_OK) {
+        fl_log(FL_LOG_WARN, "%s", fault.msg);
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_job_read(struct fl_job *job, const char *path, size_t *read_r,
+                           struct fl_err *err)
+{
+    if (!fl_fsio_is_dir(path)) {
+        enum fl_status status = read_file(job, path, NULL, err);
+        *read_r += status == FL_OK;
+        return status;
+    }
+    struct folder_read r = {job, read_r};
+    size_t before = *read_r;
+    job->named = strlen(path);
+    while (job->named > 1 && path[job->named - 1] == '/') {
+        job->named--;
+    }
+    job->named++;
+    enum fl_status status = fl_fsio_walk(path, read_one_of_folder, &r, err);
+    job->named = 0;
+    if (status == FL_OK && *read_r == before) {
+        status = fl_fail(err, FL_NOTFOUND, "%s: no log files in this folder", path);
+    }
+    return status;
+}

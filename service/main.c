@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/commands/commands.h"
+
+#include "service/base/log.h"
+#include "service/base/status.h"
+#include "service/base/str.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"diagnose", fl_cmd_diagnose, "say why a job failed, with the line that proves it"},
+    {"filter", fl_cmd_filter, "print the lines of a log that are not routine"},
+    {"rules", fl_cmd_rules, "list, show, test, lint, import and export rules"},
+    {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
+    {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
+    {"config", fl_cmd_config, "show each setting and where it came from"},
+    {"doctor", fl_cmd_doctor, "check libraries, CPU, state folder, rules, index, endpoint"},
+    {"version", fl_cmd_version, "print the version"},
+};
+
+int fl_cmd_fail(const struct fl_err *err)
+{
+    fl_log(FL_LOG_ERROR, "%s", err->msg);
+    return err->status == FL_USAGE ? FL_EXIT_USAGE : FL_EXIT_INPUT;
+}
+
+static void usage(FILE *out)
+{
+    fprintf(out, "Usage: faultline COMMAND [OPTION ...] [ARGUMENT ...]\n\n"
+                 "Reads the log of a failed ML job and says why it failed, where it began and what "
+                 "to do.\n\nCommands:\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    }
+    fprintf(out, "\n`faultline COMMAND --help` tells more.\n");
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "C");
+    signal(SIGPIPE, SIG_IGN);
+    struct fl_str name = fl_str_of(argc > 1 ? argv[1] : "");
+    if (fl_str_eq(name, FL_LIT("--help")) || fl_str_eq(name, FL_LIT("-h")) ||
+        fl_str_eq(name, FL_LIT("help"))) {
+        usage(stdout);
+        return FL_EXIT_OK;
+    }
+    if (fl_str_eq(name, FL_LIT("--version"))) {
+        return fl_cmd_version(1, argv + 1);
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (fl_str_eq(name, fl_str_of(commands[i].name))) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    if (name.n) {
+        fl_log(FL_LOG_ERROR, "unknown command %s", name.p);
+    }
+    usage(stderr);
+    return FL_EXIT_USAGE;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The walk of README's figure, step by step. Everything up to `attribute` needs no state folder, no
+ * network and no model; what comes after can only add to the verdict. */
+#include "service/pipeline.h"
+
+#include "service/base/clock.h"
+#include "service/base/log.h"
+#include "service/consult.h"
+#include "service/paths.h"
+
+/* ingest, filter, match: each stream once, front to back */
+static enum fl_status read_streams(const struct fl_request *request, struct fl_result *r,
+                                   struct fl_err *err)
+{
+    struct fl_err fault = {0};
+    size_t read = 0;
+    enum fl_status status = FL_OK;
+    for (size_t i = 0; i < request->paths_n; i++) {
+        struct fl_err one = {0};
+        status = request->follow
+                     ? fl_job_follow(r->job, request->paths[i], request->follow, &one)
+                     : fl_job_read(r->job, request->paths[i], &read, &one);
+        if (status == FL_OK) {
+            read += request->follow != NULL;
+            continue;
+        }
+        if (status == FL_NOMEM) {
+            return fl_fail(err, status, "%s", one.msg);
+        }
+        fl_log(FL_LOG_WARN, "%s", one.msg);
+        fl_fail(&fault, status, "%s", one.msg);
+    }
+    uint32_t streams_n = 0;
+    const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &streams_n);
+    bool any = read > 0;
+    for (uint32_t i = 0; i < streams_n; i++) {
+        any |= streams[i].lines > 0; /* a broken file gave its first part */
+    }
+    fl_diagnosis_end(fl_job_diagnosis(r->job));
+    return any ? FL_OK : fl_fail(err, fault.status ? fault.status : FL_NOTFOUND,
+                                 "no log could be read");
+}
+
+/* retrieve: what looked like this before */
+static void retrieve(const struct fl_request *request, struct fl_result *r)
+{
+    struct fl_err err = {0};
+    const char *state = request->config->value[FL_SET_STATE];
+    const char *seeds = fl_paths_data("data/incidents.jsonl");
+    enum fl_status status = fl_incidents_open(state, seeds, false, &r->store, &err);
+    if (status != FL_OK && state) {
+        fl_log(FL_LOG_WARN, "%s (going on with the shipped incidents only)", err.msg);
+        err = (struct fl_err){0};
+        status = fl_incidents_open(NULL, seeds, false, &r->store, &err);
+    }
+    if (status == FL_OK) {
+        struct fl_str query = fl_consult_query(r);
+        status = query.n ? fl_retrieve(r->store, query, FL_SIMILAR_MAX, &r->arena, &r->similar,
+                                       &err)
+                         : FL_OK;
+    }
+    if (status != FL_OK) {
+        fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
+    }
+}
+
+enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_result *out,
+                               struct fl_err *err)
+{
+    int64_t start = fl_clock_mono_us();
+    *out = (struct fl_result){.job = NULL};
+    fl_arena_init(&out->arena, 64 << 20);
+    enum fl_status status = fl_rulebook_open(request->config->value[FL_SET_STATE], &out->book, err);
+    if (status == FL_OK) {
+        status = fl_job_new(out->book.set, &out->job, err);
+    }
+    if (status == FL_OK) {
+        status = read_streams(request, out, err);
+    }
+    if (status != FL_OK) {
+        return status;
+    }
+    fl_attribute(fl_job_diagnosis(out->job), &out->verdict);
+    if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
+        retrieve(request, out);
+    }
+    if (out->verdict.outcome == FL_OUTCOME_UNKNOWN && fl_consult_wanted(request->config)) {
+        fl_consult(request->config, out); /* ask, ground, learn; the verdict stands if it fails */
+    }
+    out->seconds = (double)(fl_clock_mono_us() - start) / 1e6;
+    return FL_OK;
+}
+
+void fl_result_free(struct fl_result *result)
+{
+    fl_job_free(result->job);
+    fl_incidents_close(result->store);
+    fl_rulebook_close(&result->book);
+    fl_arena_free(&result->arena);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The walk: log files in, verdict out. */
+#pragma once
+#include "rag/retrieve.h"
+#include "service/config.h"
+#include "service/job.h"
+#include "service/rulebook.h"
+
+struct fl_request {
+    const char *const *paths;
+    size_t paths_n;
+    const struct fl_config *config;
+    const struct fl_follow *follow; /* NULL: read once */
+};
+
+enum { FL_SIMILAR_MAX = 3 };
+
+struct fl_result {
+    struct fl_arena arena;
+    struct fl_rulebook book;
+    struct fl_job *job;
+    struct fl_incidents *store;
+    struct fl_verdict verdict;
+    struct fl_hits similar;
+    double seconds;
+    long model_calls;
+    long model_tokens;
+    const char *model_note; /* why the model's answer was not taken, NULL otherwise */
+};
+
+/* Runs it. Failure means that no verdict could be given: nothing readable, no rules. The result
+ * owns all that the verdict borrows; free it in either case. */
+enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_result *out,
+                               struct fl_err *err) FL_MUST_USE;
+void fl_result_free(struct fl_result *result);

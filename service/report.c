@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text and Markdown. Every byte of a log, an incident or a model passes fl_buf_add_safe; long lines
+ * are shortened around what proves the point. The text stays under 40 lines. */
+#include "service/report.h"
+
+#include "service/report_json.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SHOWN_BYTES = 220, AROUND = 2, AROUND_BYTES = 8 * 1024 };
+
+struct style {
+    const char *bold;
+    const char *red;
+    const char *green;
+    const char *dim;
+    const char *off;
+};
+
+static void add_short(struct fl_buf *out, struct fl_str text)
+{
+    text = fl_str_trim(text);
+    bool cut = text.n > SHOWN_BYTES;
+    text.n = cut ? SHOWN_BYTES : text.n;
+    fl_buf_add_safe(out, text);
+    fl_buf_add_text(out, cut ? " ..." : "");
+}
+
+static const struct fl_stream *stream_of(const struct fl_result *r, uint32_t stream)
+{
+    uint32_t n = 0;
+    return &fl_diagnosis_streams(fl_job_diagnosis(r->job), &n)[stream];
+}
+
+static void add_where(struct fl_buf *out, const struct fl_place *p)
+{
+    const char *comma = "";
+    if (p->rank >= 0) {
+        fl_buf_addf(out, "rank %ld", p->rank);
+        comma = ", ";
+    }
+    if (p->local_rank >= 0) {
+        fl_buf_addf(out, "%slocal rank %ld", comma, p->local_rank);
+        comma = ", ";
+    }
+    if (p->node.n) {
+        fl_buf_addf(out, "%snode ", comma);
+        fl_buf_add_safe(out, p->node);
+        comma = ", ";
+    }
+    if (p->gpu >= 0) {
+        fl_buf_addf(out, "%sGPU %ld", comma, p->gpu);
+    }
+}
+
+/* A few lines of the file around the evidence, when it is a plain file still there. */
+struct around {
+    char bytes[2 * AROUND_BYTES];
+    struct fl_str before[AROUND];
+    struct fl_str after[AROUND];
+    size_t before_n;
+    size_t after_n;
+};
+
+static void take_after(struct around *a, struct fl_str rest)
+{
+    const char *nl = memchr(rest.p, '\n', rest.n);
+    while (nl && a->after_n < AROUND) {
+        rest = fl_str_skip(rest, (size_t)(nl + 1 - rest.p));
+        nl = memchr(rest.p, '\n', rest.n);
+        size_t n = nl ? (size_t)(nl - rest.p) : rest.n;
+        if (n) {
+            a->after[a->after_n++] = (struct fl_str){rest.p, n};
+        }
+    }
+}
+
+static void take_before(struct around *a, struct fl_str head)
+{
+    struct fl_str found[AROUND];
+    size_t n = 0;
+    head.n -= head.n && head.p[head.n - 1] == '\n';
+    while (head.n && n < AROUND) {
+        const char *nl = memrchr(head.p, '\n', head.n);
+        const char *start = nl ? nl + 1 : head.p;
+        found[n++] = (struct fl_str){start, (size_t)(head.p + head.n - start)};
+        head.n = nl ? (size_t)(nl - head.p) : 0;
+    }
+    while (n) {
+        a->before[a->before_n++] = found[--n];
+    }
+}
+
+static void read_around(const struct fl_result *r, const struct fl_place *p, struct around *a)
+{
+    const struct fl_stream *s = stream_of(r, p->stream);
+    uint64_t from = p->offset > AROUND_BYTES ? p->offset - AROUND_BYTES : 0;
+    a->before_n = a->after_n = 0;
+    int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return;
+    }
+    ssize_t got = pread(fd, a->bytes, sizeof a->bytes, (off_t)from);
+    unsigned char magic[2] = {0, 0};
+    bool plain = pread(fd, magic, 2, 0) == 2 && !(magic[0] == 0x1f && magic[1] == 0x8b) &&
+                 !(magic[0] == 0x28 && magic[1] == 0xb5);
+    close(fd);
+    size_t at = (size_t)(p->offset - from);
+    if (got > 0 && plain && (size_t)got > at) {
+        take_before(a, (struct fl_str){a->bytes, at});
+        take_after(a, (struct fl_str){a->bytes + at, (size_t)got - at});
+    }
+}
+
+static void add_context(struct fl_buf *out, const struct style *st, const struct fl_str *lines,
+                        size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *cr = memrchr(lines[i].p, '\r', lines[i].n);
+        struct fl_str text = lines[i];
+        if (cr && cr + 1 < text.p + text.n) {
+            text = fl_str_skip(text, (size_t)(cr + 1 - text.p));
+        }
+        fl_buf_addf(out, "    %s  ", st->dim);
+        add_short(out, text);
+        fl_buf_addf(out, "%s\n", st->off);
+    }
+}
+
+static void add_proof(const struct fl_result *r, const struct style *st, struct fl_buf *out)
+{
+    const struct fl_hypothesis *h = &r->verdict.hypotheses[0];
+    struct around around;
+    if (h->evidence_n == 0) {
+        return;
+    }
+    const struct fl_evidence *e = &h->evidence[0];
+    read_around(r, &e->place, &around);
+    fl_buf_addf(out, "  proof   ");
+    fl_buf_add_safe(out, fl_str_of(stream_of(r, e->place.stream)->name));
+    fl_buf_addf(out, ":%ld%s%s%s\n", e->place.line, e->rule ? "  (rule " : "", e->rule ? e->rule : "",
+                e->rule ? ")" : "");
+    add_context(out, st, around.before, around.before_n);
+    fl_buf_addf(out, "    %s> ", st->bold);
+    add_short(out, e->text);
+    fl_buf_addf(out, "%s\n", st->off);
+    add_context(out, st, around.after, around.after_n);
+    for (size_t i = 1; i < h->evidence_n && i < 3; i++) {
+        fl_buf_add_text(out, "  also    ");
+        fl_buf_add_safe(out, fl_str_of(stream_of(r, h->evidence[i].place.stream)->name));
+        fl_buf_addf(out, ":%ld  ", h->evidence[i].place.line);
+        add_short(out, h->evidence[i].text);
+        fl_buf_add_text(out, "\n");
+    }
+}
+
+static void add_progress(const struct fl_verdict *v, struct fl_buf *out)
+{
+    if (v->last_step < 0 && v->checkpoint < 0) {
+        return;
+    }
+    fl_buf_add_text(out, "  reached ");
+    if (v->last_step >= 0) {
+        fl_buf_addf(out, "step %ld", v->last_step);
+    }
+    if (v->checkpoint >= 0) {
+        fl_buf_addf(out, "%scheckpoint saved at step %ld", v->last_step >= 0 ? ", " : "",
+                    v->checkpoint);
+    }
+    if (v->lost_steps > 0) {
+        fl_buf_addf(out, " (%ld steps lost)", v->lost_steps);
+    }
+    fl_buf_add_text(out, "\n");
+}
+
+static void add_symptoms(const struct fl_result *r, struct fl_buf *out)
+{
+    const struct fl_verdict *v = &r->verdict;
+    for (size_t i = 0; i < v->symptoms_n && i < 4; i++) {
+        const struct fl_symptom *s = &v->symptoms[i];
+        fl_buf_addf(out, "%s%s x%ld (first ", i ? "          " : "  noise   ", s->cause, s->count);
+        fl_buf_add_safe(out, fl_str_of(stream_of(r, s->first.stream)->name));
+        fl_buf_addf(out, ":%ld)%s\n", s->first.line,
+                    v->outcome == FL_OUTCOME_FAILED ? ": a consequence, or harmless"
+                                                    : ": harmless here");
+    }
+    if (v->symptoms_n > 4) {
+        fl_buf_addf(out, "          and %zu more kinds\n", v->symptoms_n - 4);
+    }
+}
+
+static void add_other_causes(const struct fl_verdict *v, struct fl_buf *out)
+{
+    const char *lead = "  or else ";
+    for (size_t i = 1; i < v->hypotheses_n && i < 4; i++) {
+        const struct fl_hypothesis *h = &v->hypotheses[i];
+        if (!h->explained_by && !h->healed && h->confidence > 0.3) {
+            fl_buf_addf(out, "%s%s (%.0f %%)", lead, h->cause->slug, h->confidence * 100);
+            lead = ", ";
+        }
+    }
+    if (*lead == ',') {
+        fl_buf_add_text(out, "\n");
+    }
+}
+
+static void add_similar(const struct fl_result *r, struct fl_buf *out)
+{
+    for (size_t i = 0; i < r->similar.n && i < 2; i++) {
+        const struct fl_hit *hit = &r->similar.list[i];
+        fl_buf_addf(out, "%s%.0f %% like ", i ? "          " : "  before  ", hit->similarity * 100);
+        fl_buf_add_safe(out, hit->incident.id);
+        fl_buf_add_text(out, ": ");
+        add_short(out, hit->incident.resolution);
+        fl_buf_add_text(out, "\n");
+    }
+}
+
+static void add_totals(const struct fl_result *r, const struct style *st, struct fl_buf *out)
+{
+    uint32_t n = 0;
+    long lines = 0;
+    long kept = 0;
+    const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &n);
+    for (uint32_t i = 0; i < n; i++) {
+        lines += streams[i].lines;
+        kept += streams[i].kept;
+        if (streams[i].fault) {
+            fl_buf_add_text(out, "  caution ");
+            fl_buf_add_safe(out, fl_str_of(streams[i].fault));
+            fl_buf_add_text(out, "\n");
+        }
+    }
+    fl_buf_addf(out, "%s%u stream%s, %ld lines, %ld not routine, %.3f s", st->dim, n,
+                n == 1 ? "" : "s", lines, kept, r->seconds);
+    if (r->model_calls) {
+        fl_buf_addf(out, ", %ld model call%s, %ld tokens", r->model_calls,
+                    r->model_calls == 1 ? "" : "s", r->model_tokens);
+    }
+    fl_buf_addf(out, "%s\n", st->off);
+}
+
+static void add_headline(const struct fl_verdict *v, const struct style *st, struct fl_buf *out)
+{
+    const char *colour = v->outcome == FL_OUTCOME_FAILED    ? st->red
+                         : v->outcome == FL_OUTCOME_HEALTHY ? st->green
+                                                            : st->bold;
+    static const char *const words[] = {"FAILED", "HEALTHY", "UNKNOWN"};
+    fl_buf_addf(out, "%s%s%s", colour, words[v->outcome], st->off);
+    if (v->outcome == FL_OUTCOME_FAILED) {
+        fl_buf_addf(out, "  %s%s%s  %s, %s severity, %.0f %% sure (by %s)", st->bold,
+                    v->cause->slug, st->off, v->cause->category, fl_severity_name(v->severity),
+                    v->confidence * 100, fl_method_name(v->method));
+    }
+    fl_buf_add_text(out, "\n  ");
+    fl_buf_add_safe(out, v->summary);
+    fl_buf_add_text(out, "\n\n");
+}
+
+static void add_text(const struct fl_result *r, const struct style *st, struct fl_buf *out)
+{
+    const struct fl_verdict *v = &r->verdict;
+    add_headline(v, st, out);
+    if (v->outcome == FL_OUTCOME_FAILED) {
+        size_t before = out->n;
+        fl_buf_add_text(out, "  where   ");
+        size_t empty = out->n;
+        add_where(out, &v->faulty);
+        if (out->n == empty) {
+            out->n = before;
+        } else {
+            fl_buf_add_text(out, "\n");
+        }
+        add_proof(r, st, out);
+    }
+    add_progress(v, out);
+    add_symptoms(r, out);
+    if (v->outcome == FL_OUTCOME_FAILED) {
+        add_other_causes(v, out);
+        fl_buf_addf(out, "\n  %sdo      %s%s%s\n", st->bold, v->action, st->off,
+                    v->recoverable ? "  (a restart may help)"
+                                   : "  (a plain restart will fail again)");
+        for (size_t i = 0; i < v->recovery_n && i < 5; i++) {
+            fl_buf_addf(out, "          %zu. ", i + 1);
+            fl_buf_add_safe(out, fl_str_of(v->recovery[i]));
+            fl_buf_add_text(out, "\n");
+        }
+    }
+    if (v->outcome == FL_OUTCOME_UNKNOWN) {
+        fl_buf_add_text(out, "  do      read the end of the log; set OPENAI_BASE_URL and "
+                             "FAULTLINE_MODEL to ask a model\n");
+    }
+    add_similar(r, out);
+    add_totals(r, st, out);
+}
+
+/* Markdown's own characters lose their meaning. */
+static void add_escaped(struct fl_buf *out, struct fl_str text)
+{
+    struct fl_buf safe;
+    fl_buf_init(&safe, 8192);
+    text.n = text.n > 1000 ? 1000 : text.n;
+    fl_buf_add_safe(&safe, fl_str_trim(text));
+    for (size_t i = 0; i < safe.n; i++) {
+        if (strchr("\\`*_{}[]()<>#!|&", safe.p[i])) {
+            fl_buf_add_text(out, "\\");
+        }
+        fl_buf_add(out, safe.p + i, 1);
+    }
+    fl_buf_free(&safe);
+}
+
+static void add_markdown(const struct fl_result *r, struct fl_buf *out)
+{
+    const struct fl_verdict *v = &r->verdict;
+    bool failed = v->outcome == FL_OUTCOME_FAILED;
+    fl_buf_addf(out, "## %s%s%s\n\n", fl_outcome_name(v->outcome), failed ? ": " : "",
+                failed ? v->cause->slug : "");
+    add_escaped(out, v->summary);
+    fl_buf_add_text(out, "\n\n");
+    if (failed) {
+        fl_buf_addf(out, "- **confidence** %.2f (%s), **severity** %s\n", v->confidence,
+                    fl_method_name(v->method), fl_severity_name(v->severity));
+        fl_buf_add_text(out, "- **where** ");
+        struct fl_buf where;
+        fl_buf_init(&where, 1024);
+        add_where(&where, &v->faulty);
+        add_escaped(out, where.n ? fl_buf_str(&where) : FL_LIT("not said in the log"));
+        fl_buf_free(&where);
+        fl_buf_addf(out, "\n- **action** `%s`\n", v->action);
+        for (size_t i = 0; i < v->hypotheses[0].evidence_n; i++) {
+            const struct fl_evidence *e = &v->hypotheses[0].evidence[i];
+            fl_buf_add_text(out, "- ");
+            add_escaped(out, fl_str_of(stream_of(r, e->place.stream)->name));
+            fl_buf_addf(out, ":%ld: ", e->place.line);
+            add_escaped(out, e->text);
+            fl_buf_add_text(out, "\n");
+        }
+        fl_buf_add_text(out, "\nWhat to do:\n\n");
+        for (size_t i = 0; i < v->recovery_n; i++) {
+            fl_buf_addf(out, "%zu. ", i + 1);
+            add_escaped(out, fl_str_of(v->recovery[i]));
+            fl_buf_add_text(out, "\n");
+        }
+    }
+    for (size_t i = 0; i < v->symptoms_n; i++) {
+        fl_buf_addf(out, "%s`%s` x %ld", i ? ", " : "\nSymptoms only: ", v->symptoms[i].cause,
+                    v->symptoms[i].count);
+    }
+    fl_buf_add_text(out, "\n");
+}
+
+enum fl_status fl_report(const struct fl_result *result, const struct fl_report_options *options,
+                         struct fl_buf *out, struct fl_err *err)
+{
+    static const struct style plain = {"", "", "", "", ""};
+    static const struct style colour = {"\x1b[1m", "\x1b[1;31m", "\x1b[1;32m", "\x1b[2m",
+                                        "\x1b[0m"};
+    switch (options->format) {
+    case FL_FORMAT_TEXT:
+        add_text(result, options->colour ? &colour : &plain, out);
+        break;
+    case FL_FORMAT_JSON:
+        fl_report_json(result, out);
+        break;
+    case FL_FORMAT_MARKDOWN:
+        add_markdown(result, out);
+        break;
+    }
+    return out->failed ? fl_fail(err, out->failed, "the report is too large") : FL_OK;
+}

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "service/pipeline.h"
+
+/* Appends the document faultline.verdict/1. */
+void fl_report_json(const struct fl_result *result, struct fl_buf *out);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules that this run goes by: taxonomy, shipped rules, what the state folder adds. Faults in
+ * single rules are warnings; the rest serves. */
+#pragma once
+#include "rules/ruleset.h"
+
+struct fl_rulebook {
+    struct fl_taxonomy taxonomy;
+    struct fl_ruleset *set;
+    size_t bad; /* rules left out */
+};
+
+/* state_dir may be NULL. */
+enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out,
+                                struct fl_err *err) FL_MUST_USE;
+void fl_rulebook_close(struct fl_rulebook *book);

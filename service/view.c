@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/view.h"
+
+#include <stdlib.h>
+
+struct slot {
+    struct fl_view_line line;
+    char text[FL_VIEW_BYTES];
+};
+
+struct ring {
+    struct slot *slots;
+    size_t size;
+    size_t n; /* lines ever offered */
+};
+
+struct fl_view {
+    struct ring first; /* full means full */
+    struct ring last;
+    struct ring tail;
+    struct fl_arena arena;
+    struct fl_view_line lines[FL_VIEW_LINES];
+    size_t n;
+};
+
+enum fl_status fl_view_new(struct fl_view **out, struct fl_err *err)
+{
+    struct fl_view *v = calloc(1, sizeof *v);
+    *out = v;
+    if (!v) {
+        return fl_fail(err, FL_NOMEM, "no memory for the condensed view");
+    }
+    fl_arena_init(&v->arena, 4 << 20);
+    v->first.size = FL_VIEW_FIRST;
+    v->last.size = FL_VIEW_LAST;
+    v->tail.size = FL_VIEW_TAIL;
+    struct ring *rings[] = {&v->first, &v->last, &v->tail};
+    for (size_t i = 0; i < 3; i++) {
+        rings[i]->slots = calloc(rings[i]->size, sizeof *rings[i]->slots);
+        if (!rings[i]->slots) {
+            fl_view_free(v);
+            *out = NULL;
+            return fl_fail(err, FL_NOMEM, "no memory for the condensed view");
+        }
+    }
+    return FL_OK;
+}
+
+void fl_view_free(struct fl_view *view)
+{
+    if (view) {
+        free(view->first.slots);
+        free(view->last.slots);
+        free(view->tail.slots);
+        fl_arena_free(&view->arena);
+        free(view);
+    }
+}
+
+static void put(struct ring *ring, const struct fl_view_line *line)
+{
+    struct slot *slot = &ring->slots[ring->n++ % ring->size];
+    slot->line = *line;
+    slot->line.text.n = line->text.n > FL_VIEW_BYTES ? FL_VIEW_BYTES : line->text.n;
+    if (slot->line.text.n) {
+        memcpy(slot->text, line->text.p, slot->line.text.n);
+    }
+    slot->line.text.p = slot->text;
+}
+
+void fl_view_offer(struct fl_view *view, const struct fl_view_line *line, bool trouble)
+{
+    struct ring *ring = !trouble                           ? &view->tail
+                        : view->first.n < view->first.size ? &view->first
+                                                           : &view->last;
+    put(ring, line);
+}
+
+static int compare_orders(const void *a, const void *b)
+{
+    const struct fl_view_line *x = a;
+    const struct fl_view_line *y = b;
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+void fl_view_end_stream(struct fl_view *view)
+{
+    struct fl_view_line all[FL_VIEW_FIRST + FL_VIEW_LAST + FL_VIEW_TAIL];
+    struct ring *rings[] = {&view->first, &view->last, &view->tail};
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        size_t held = rings[i]->n < rings[i]->size ? rings[i]->n : rings[i]->size;
+        for (size_t k = 0; k < held; k++) {
+            all[n++] = rings[i]->slots[k].line;
+        }
+        rings[i]->n = 0;
+    }
+    qsort(all, n, sizeof *all, compare_orders);
+    for (size_t i = 0; i < n && view->n < FL_VIEW_LINES; i++) {
+        bool twice = i > 0 && all[i].order == all[i - 1].order;
+        struct fl_str text = twice ? (struct fl_str){NULL, 0} : fl_arena_str(&view->arena, all[i].text);
+        if (text.p) {
+            view->lines[view->n] = all[i];
+            view->lines[view->n++].text = text;
+        }
+    }
+}
+
+const struct fl_view_line *fl_view_lines(const struct fl_view *view, size_t *n_r)
+{
+    *n_r = view->n;
+    return view->lines;
+}

@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A pretended OpenAI-compatible chat endpoint, good and bad.
+
+    fake_llm.py --port 0 --mode MODE [--needle TEXT --cause SLUG] [--record FILE]
+
+Prints the port on its first line, then serves until it is killed. Modes:
+  good          answers with --cause, citing the first line that contains --needle
+  rubbish       the answer is prose, not JSON        html        a proxy's HTML page with status 200
+  refuse        closes the connection                stall       takes the request, never answers
+  drip          one byte a second                    huge        10 MB of answer
+  error429      429 with Retry-After: 1 once, then good          error500    always 500
+  error401      401 with a message that repeats the key
+  wrong-quote   cites text that is not in the log    bad-enum    a cause and an action of its own
+  repair        wrong-quote first, good when told    truncated   cut off by max_tokens once, then good
+  no-schema     400 unless response_format is absent, then good
+  picky         400 for max_tokens, temperature and the system role, one after the other, then good
+  think         good, after <think>...</think>, in parts, in a code fence
+  redirect      302 to another path of this server
+  injection     obeys the log: a line with OBEY: {json} is the answer, without JSON the worst one
+Each request is recorded as one line of JSON {"path", "headers", "body"}.
+"""
+import argparse
+import json
+import re
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+LINE = re.compile(r"^L(\d+) (?:\[rank \d+\] )?(.*)$")
+UNSAFE = {"cause": "healthy", "action": "none", "confidence": 1.0, "rule_pattern": "(?s).", "filter_pattern": "."}
+
+
+def log_lines(messages):
+    """The numbered lines of the prompt: label -> text."""
+    found = {}
+    for message in messages:
+        if message.get("role") == "user":
+            for line in str(message.get("content", "")).splitlines():
+                m = LINE.match(line)
+                if m:
+                    found.setdefault("L" + m.group(1), m.group(2))
+    return found
+
+
+def answer(args, lines, **changes):
+    label = next((k for k, v in lines.items() if args.needle in v), None)
+    text = lines.get(label, "")
+    at = text.find(args.needle)
+    quote = text[max(0, at - 20):at + len(args.needle) + 60]
+    filtered = next((k for k, v in lines.items() if args.filter_needle and args.filter_needle in v), None)
+    value = {
+        "analysis": "The cited line comes first.",
+        "cause": args.cause if label else "unknown",
+        "summary": "The job failed at: " + quote[:120] if label else "Nothing in the log tells.",
+        "confidence": 0.86 if label else 0.1,
+        "evidence": [{"line": label, "quote": quote}] if label else [],
+        "action": args.action, "recoverable": False, "recovery": ["look at the cited line"],
+        "rule_pattern": (args.pattern or re.escape(args.needle).replace("\\ ", " ")) if label else None,
+        "rule_line": label,
+        "filter_pattern": (re.escape(args.filter_needle).replace("\\ ", " ") if filtered else None),
+        "filter_line": filtered,
+    }
+    value.update(changes)
+    return json.dumps(value)
+
+
+def obey(args, lines):
+    for label, text in lines.items():
+        at = text.find("OBEY:")
+        if at >= 0:
+            cited = dict(UNSAFE, evidence=[{"line": label, "quote": text[:120]}], rule_line=label, filter_line=label)
+            try:
+                return answer(args, lines, **dict(cited, **json.loads(text[at + 5:])))
+            except (ValueError, TypeError):
+                return answer(args, lines, **cited)
+    return answer(args, lines)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def send(self, code, data, kind="application/json", headers=()):
+        data = data if isinstance(data, bytes) else data.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def fail(self, status, message, headers=(), **more):
+        self.send(status, json.dumps({"error": dict({"message": message, "type": "invalid_request_error"}, **more)}), headers=headers)
+
+    def complete(self, content, reason="stop", message=None):
+        body = {"id": "chatcmpl-1", "object": "chat.completion", "model": "fake-model",
+                "choices": [{"index": 0, "finish_reason": reason,
+                             "message": message or {"role": "assistant", "content": content}}],
+                "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}
+        self.send(200, json.dumps(body))
+
+    def do_GET(self):
+        self.record(b"")
+        self.send(200, json.dumps({"object": "list", "data": [{"id": "fake-model", "object": "model"}]}))
+
+    def record(self, body):
+        args = self.server.args
+        with self.server.lock:
+            self.server.count += 1
+            if args.record:
+                with open(args.record, "a") as f:
+                    f.write(json.dumps({"path": self.path, "headers": dict(self.headers), "body": body.decode("utf-8", "replace")}) + "\n")
+            return self.server.count
+
+    def do_POST(self):
+        args = self.server.args
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        n = self.record(body)
+        try:
+            request = json.loads(body)
+            lines = log_lines(request["messages"])
+        except (ValueError, KeyError, TypeError) as e:
+            return self.fail(400, "bad request: %s" % e)
+        getattr(self, "mode_" + args.mode.replace("-", "_"))(args, request, lines, n)
+
+    def mode_good(self, args, request, lines, n):
+        self.complete(answer(args, lines))
+
+    def mode_rubbish(self, args, request, lines, n):
+        self.complete("I am fairly sure that it is the GPU. Have you tried {turning it off}?")
+
+    def mode_html(self, args, request, lines, n):
+        self.send(200, "<html><head><title>Sign in</title></head><body>Please sign in.</body></html>", "text/html")
+
+    def mode_refuse(self, args, request, lines, n):
+        self.close_connection = True
+        self.connection.close()
+
+    def mode_stall(self, args, request, lines, n):
+        time.sleep(3600)
+
+    def mode_drip(self, args, request, lines, n):
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        for _ in range(3600):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(1)
+
+    def mode_huge(self, args, request, lines, n):
+        self.complete("x" * 10_000_000)
+
+    def mode_error429(self, args, request, lines, n):
+        if n == 1:
+            return self.fail(429, "slow down", [("Retry-After", "1")], code="rate_limit_exceeded")
+        self.complete(answer(args, lines))
+
+    def mode_error500(self, args, request, lines, n):
+        self.send(500, json.dumps({"detail": "the engine is dead"}))
+
+    def mode_error401(self, args, request, lines, n):
+        self.fail(401, "Incorrect API key provided: " + self.headers.get("Authorization", "").replace("Bearer ", ""), code="invalid_api_key")
+
+    def mode_wrong_quote(self, args, request, lines, n):
+        label = next(iter(lines), "L1")
+        self.complete(answer(args, lines, cause=args.cause, evidence=[{"line": label, "quote": "a sentence that no machine has ever logged"}]))
+
+    def mode_repair(self, args, request, lines, n):
+        if n == 1:
+            return self.mode_wrong_quote(args, request, lines, n)
+        self.complete(answer(args, lines))
+
+    def mode_truncated(self, args, request, lines, n):
+        if n == 1:
+            return self.complete("", "length")
+        self.complete(answer(args, lines))
+
+    def mode_bad_enum(self, args, request, lines, n):
+        self.complete(answer(args, lines, cause="gremlins", action="rm -rf /"))
+
+    def mode_no_schema(self, args, request, lines, n):
+        if "response_format" in request:
+            return self.send(400, json.dumps({"object": "error", "message": "response_format is not supported", "code": 400}))
+        self.complete(answer(args, lines))
+
+    def mode_picky(self, args, request, lines, n):
+        if "max_tokens" in request:
+            return self.fail(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", param="max_tokens", code="unsupported_parameter")
+        if "temperature" in request:
+            return self.fail(400, "Unsupported value: 'temperature' does not support 0", param="temperature")
+        if any(m["role"] == "system" for m in request["messages"]):
+            return self.fail(400, "System role not supported")
+        self.complete(answer(args, lines))
+
+    def mode_think(self, args, request, lines, n):
+        text = "<think>Is it {\"cause\": \"gremlins\"}? No.</think>Here it is:\n```json\n" + answer(args, lines) + "\n```"
+        self.complete(None, message={"role": "assistant", "reasoning_content": "hm", "content": [{"type": "text", "text": text[:30]}, {"type": "text", "text": text[30:]}]})
+
+    def mode_redirect(self, args, request, lines, n):
+        self.send(302, "", headers=[("Location", "/v1/elsewhere")])
+
+    def mode_injection(self, args, request, lines, n):
+        self.complete(obey(args, lines))
+
+    def log_message(self, *ignored):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass  # clients that hang up are what we are here for
+
+
+def main():
+    modes = sorted(n[5:].replace("_", "-") for n in dir(Handler) if n.startswith("mode_"))
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--port", type=int, default=0)
+    ap.add_argument("--mode", choices=modes, default="good")
+    ap.add_argument("--needle", default="Error")
+    ap.add_argument("--cause", default="runtime_error")
+    ap.add_argument("--action", default="fix_config")
+    ap.add_argument("--pattern", default="", help="proposed rule; the needle when not given")
+    ap.add_argument("--filter-needle", default="")
+    ap.add_argument("--record", default="")
+    args = ap.parse_args()
+    server = Server(("127.0.0.1", args.port), Handler)
+    server.args, server.count, server.lock = args, 0, threading.Lock()
+    print(server.server_address[1], flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,727 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "service/base/clock.h"
+#include "service/ingest/prefix.h"
+#include "service/ingest/source.h"
+#include "service/ingest/timestamp.h"
+
+/* ---- prefixes ---- */
+
+static const char *text_of(struct fl_str s)
+{
+    static char ring[4][256];
+    static int next;
+    char *out = ring[next++ % 4];
+    size_t n = s.n < 255 ? s.n : 255;
+    memcpy(out, s.p, n);
+    out[n] = '\0';
+    return out;
+}
+
+struct peel_case {
+    const char *line;
+    const char *rest;
+    long rank, local_rank;
+    const char *node, *stream;
+};
+
+static const struct peel_case peel_cases[] = {
+    {"[rank3]: RuntimeError: boom", "RuntimeError: boom", 3, -1, "", ""},
+    {"[rank3]:   File \"a.py\", line 7", "  File \"a.py\", line 7", 3, -1, "", ""},
+    {"[rank12]:[E1003 22:26:03.1 ProcessGroupNCCL.cpp:2] x",
+     "[E1003 22:26:03.1 ProcessGroupNCCL.cpp:2] x", 12, -1, "", ""},
+    {"[rank0]:[engine] step 3", "[engine] step 3", 0, -1, "", ""},
+    {"[rank0]:", "", 0, -1, "", ""},
+    {"[default7]: iteration 5", " iteration 5", -1, 7, "", ""},
+    {"[default2]:[rank18]: Traceback (most recent call last):",
+     "Traceback (most recent call last):", 18, 2, "", ""},
+    {"[trainer3]:hello", "hello", -1, 3, "", "trainer"},
+    {"3: loss 1.5", "loss 1.5", 3, -1, "", ""},
+    {"  3: loss 1.5", "loss 1.5", 3, -1, "", ""},
+    {" 13:   File \"b.py\"", "  File \"b.py\"", 13, -1, "", ""},
+    {"0:[rank5]: x", "x", 5, -1, "", ""},
+    {" 1: [rank9]:[W1010 05:23:23.9 x.cpp:1] y", "[W1010 05:23:23.9 x.cpp:1] y", 9, -1, "", ""},
+    {"1: [default3]:hello", "hello", -1, 3, "", ""},
+    {"7:", "", 7, -1, "", ""},
+    {"4: 12: inner", "12: inner", 4, -1, "", ""},
+    {"worker-1: hello", "hello", -1, -1, "worker-1", ""},
+    {"worker-1:   File \"c.py\"", "  File \"c.py\"", -1, -1, "worker-1", ""},
+    {"10.0.0.4: hello", "hello", -1, -1, "10.0.0.4", ""},
+    {"gpu-042.site.edu: hello", "hello", -1, -1, "gpu-042.site.edu", ""},
+    {"ip-10-0-0-3: [rank1]: x", "x", 1, -1, "ip-10-0-0-3", ""},
+    {"cn17: 3 errors", "3 errors", -1, -1, "cn17", ""},
+    {"nid001234: x", "x", -1, -1, "nid001234", ""},
+    {"[1,3]<stderr>:boom", "boom", 3, -1, "", "stderr"},
+    {"[1,0]<stdout>: boom", "boom", 0, -1, "", "stdout"},
+    {"[1,0]<stderr>:  File \"d.py\"", "  File \"d.py\"", 0, -1, "", "stderr"},
+    {"[0]<stderr>:boom", "boom", 0, -1, "", "stderr"},
+    {"Fri Sep 25 16:52:53 2020[6]<stderr>:boom", "boom", 6, -1, "", "stderr"},
+    {"2026-01-02T10:11:12.500Z: [1,12]<stdout>:boom", "boom", 12, -1, "", "stdout"},
+    {"[prterun-node7-991@1,4]<stdout>:boom", "boom", 4, -1, "", "stdout"},
+    {"(RayTrainWorker pid=123, ip=10.0.0.3) boom", "boom", -1, -1, "10.0.0.3", "RayTrainWorker"},
+    {"(WorkerDict pid=7435)   File \"e.py\"", "  File \"e.py\"", -1, -1, "", "WorkerDict"},
+    {"(MapBatches(f) pid=1, ip=10.1.1.1) x", "x", -1, -1, "10.1.1.1", "MapBatches(f)"},
+    {"(raylet) boom", "boom", -1, -1, "", "raylet"},
+    {"(raylet, ip=10.0.0.9) boom", "boom", -1, -1, "10.0.0.9", "raylet"},
+    {"(autoscaler +1m2s) boom", "boom", -1, -1, "", "autoscaler"},
+    {"(Worker_TP2 pid=12) boom", "boom", -1, 2, "", "Worker_TP2"},
+    {"(EngineCore_DP0 pid=9) boom", "boom", -1, -1, "", "EngineCore_DP0"},
+    {"(VllmWorker rank=3 pid=9) boom", "boom", 3, -1, "", "VllmWorker"},
+    {"[pod/train-0/main] boom", "boom", -1, -1, "train-0", ""},
+    {"[pod/train-0/main] [rank2]: boom", "boom", 2, -1, "train-0", ""},
+    {"2026-01-02T03:04:05.123456789Z stderr F boom", "boom", -1, -1, "", "stderr"},
+    {"2026-01-02T03:04:05.123456789+01:00 stdout F   x", "  x", -1, -1, "", "stdout"},
+    {"i.pretrain/0 [default2]:[rank2]: boom", "boom", 2, 2, "", ""},
+    {"resnet.cn-d003.nolog [stderr] boom", "boom", -1, -1, "cn-d003", "stderr"},
+    {"[RANK 1] boom", "boom", 1, -1, "", ""},
+    {"[Rank 0] saved", "saved", 0, -1, "", ""},
+    {"[Rank 1] Watchdog caught collective operation timeout",
+     "[Rank 1] Watchdog caught collective operation timeout", 1, -1, "", ""},
+    {"[rank: 2] Seed set to 7", "[rank: 2] Seed set to 7", 2, -1, "", ""},
+};
+
+TEST(prefixes)
+{
+    for (size_t i = 0; i < sizeof peel_cases / sizeof *peel_cases; i++) {
+        const struct peel_case *c = &peel_cases[i];
+        struct fl_prefix prefix;
+        int before = test_failures;
+        size_t n = fl_prefix_peel(fl_str_of(c->line), &prefix);
+        CHECK_EQ_STR(c->line + n, c->rest);
+        CHECK_EQ_INT(prefix.rank, c->rank);
+        CHECK_EQ_INT(prefix.local_rank, c->local_rank);
+        CHECK_EQ_STR(text_of(prefix.node), c->node);
+        CHECK_EQ_STR(text_of(prefix.stream), c->stream);
+        if (test_failures != before) {
+            fprintf(stderr, "  in: %s\n", c->line);
+        }
+    }
+}
+
+TEST(no_prefixes)
+{
+    static const char *const lines[] = {
+        "",
+        " ",
+        "ValueError: x",
+        "INFO: x",
+        "Epoch: 3",
+        "srun: error: node3: task 1: Killed",
+        "slurmstepd: error: x",
+        "slurmstepd-gpu17: error: x",
+        "python3: can't open file 'x.py'",
+        "train2.py: error: unrecognized arguments: --x",
+        "torch.cuda.OutOfMemoryError: CUDA out of memory",
+        "subprocess.TimeoutExpired: Command 'x' timed out",
+        "urllib3.exceptions.NewConnectionError: x",
+        "libcudart.so.12: cannot open shared object file",
+        "model-00001-of-00002.safetensors: 100%|####|",
+        "bf16: enabled for all layers",
+        "top-1: 73.2 top-5: 91.0",
+        "acc1: 0.75",
+        "gpu0: 54 C",
+        "eth0: link down",
+        "nvidia-nvswitch3: SXid (PCI:0000:86:00.0): 12028",
+        "x9: 1",
+        "node3: 0.25",
+        "12:34:56 hello",
+        "2026-01-02 10:11:12 hello",
+        "1/100 [00:10<01:33, 3it/s]",
+        "    10: LayerPipe",
+        "[Errno 28] No space left on device",
+        "[12/100] loss 3",
+        "[1] citation",
+        "[step5]: loss",
+        "[INFO] x",
+        "[2026-01-02 10:11:12,123] [INFO] x",
+        "(min, max) range",
+        "(0): Linear(in_features=3)",
+        "(RayTrainWorker pid=x) y",
+        "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}",
+        "gpu-17:233:901 [3] NCCL WARN x",
+        "/data/worker-1: No such file",
+        "run/3 done",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct fl_prefix prefix;
+        size_t n = fl_prefix_peel(fl_str_of(lines[i]), &prefix);
+        CHECK_EQ_STR(lines[i] + n, lines[i]);
+        CHECK_EQ_INT(prefix.rank, -1);
+        CHECK_EQ_INT(prefix.node.n, 0);
+    }
+}
+
+TEST(partial_cri_lines)
+{
+    struct fl_prefix prefix;
+    fl_prefix_peel(FL_LIT("2026-01-02T03:04:05.123456789Z stdout P half a li"), &prefix);
+    CHECK(prefix.partial);
+    fl_prefix_peel(FL_LIT("2026-01-02T03:04:05.123456789Z stdout F"), &prefix);
+    CHECK(!prefix.partial);
+}
+
+struct path_case {
+    const char *path;
+    long rank, local_rank;
+    const char *node, *stream;
+};
+
+TEST(paths)
+{
+    static const struct path_case cases[] = {
+        {"rank0.log", 0, -1, "", ""},
+        {"logs/rank_3.txt", 3, -1, "", ""},
+        {"logs/stderr-rank-12.log.gz", 12, -1, "", "stderr"},
+        {"x_globalrank-9_localrank-1.txt", 9, 1, "", ""},
+        {"local_rank2.log", -1, 2, "", ""},
+        {"mp_rank_00_states.log", -1, -1, "", ""},
+        {"node_rank_1.log", -1, -1, "", ""},
+        {"run/rank.03/stdout", 3, -1, "", "stdout"},
+        {"worker-2.log", -1, -1, "worker-2", ""},
+        {"workerlog.5", -1, 5, "", ""},
+        {"node17.log", -1, -1, "node17", ""},
+        {"node_17.log", -1, -1, "node_17", ""},
+        {"out/gpu-042.log", -1, -1, "gpu-042", ""},
+        {"gpu-a100-7/rank_1.log", 1, -1, "gpu-a100-7", ""},
+        {"/tmp/x/none_ab/attempt_0/4/stderr.log", -1, 4, "", "stderr"},
+        {"1234567_3_log.out", 3, -1, "", ""},
+        {"1234567_0_5_log.err", 5, -1, "", ""},
+        {"train-123456.out", -1, -1, "", ""},
+        {"slurm-991.out", -1, -1, "", ""},
+        {"worker-123456.out", -1, -1, "", ""},
+        {"gpu-oom-test-3/job.log", -1, -1, "", ""},
+        {"exp-rank43/job.log", -1, -1, "", ""},
+        {"step-100.log", -1, -1, "", ""},
+        {"job.log", -1, -1, "", ""},
+        {"", -1, -1, "", ""},
+        {"/", -1, -1, "", ""},
+        {"/var/log/containers/train-0_ml_main-0123456789abcdef0123.log", -1, -1, "train-0", ""},
+        {"/var/log/pods/ml_train-1_01234567-89ab-cdef-0123-456789abcdef/main/0.log", -1, -1,
+         "train-1", ""},
+        {"dmesg-gpu-042.log", -1, -1, "gpu-042", ""},
+        {"syslog.node3", -1, -1, "node3", ""},
+        {"node8.dmesg", -1, -1, "node8", ""},
+        {"kern_cn12.log", -1, -1, "cn12", ""},
+        {"syslog.1", -1, -1, "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct path_case *c = &cases[i];
+        struct fl_prefix prefix;
+        int before = test_failures;
+        bool found = fl_prefix_from_path(fl_str_of(c->path), &prefix);
+        CHECK_EQ_INT(prefix.rank, c->rank);
+        CHECK_EQ_INT(prefix.local_rank, c->local_rank);
+        CHECK_EQ_STR(text_of(prefix.node), c->node);
+        CHECK_EQ_STR(text_of(prefix.stream), c->stream);
+        CHECK_EQ_INT(found, c->rank >= 0 || c->local_rank >= 0 || *c->node || *c->stream);
+        if (test_failures != before) {
+            fprintf(stderr, "  in: %s\n", c->path);
+        }
+    }
+}
+
+struct message_case {
+    const char *text;
+    long rank, gpu;
+    const char *node;
+};
+
+TEST(messages)
+{
+    static const struct message_case cases[] = {
+        {"gpu-17:233:901 [3] NCCL WARN Timeout", -1, 3, "gpu-17"},
+        {"gpu-17:233:901 [3] net_ib.cc:9 NCCL WARN x", -1, 3, "gpu-17"},
+        {"[2026-01-02 10:11:12] gpu-17:233:901 [0] init.cc:1 NCCL WARN x", -1, 0, "gpu-17"},
+        {"Oct 14 11:37:48 gpu-17 kernel: NVRM: Xid", -1, -1, "gpu-17"},
+        {"Oct  4 11:37:48 host systemd[1]: x", -1, -1, "host"},
+        {"2026-01-02T03:04:05.123456+00:00 gpu-17 kernel: x", -1, -1, "gpu-17"},
+        {"Oct 14 11:37:48 705311 x: y", -1, -1, ""},
+        {"[cn076:446095] PMIX ERROR: x", -1, -1, "cn076"},
+        {"[1700000000.123456] [cn076:227  :0]  parser.c:1 UCX WARN", -1, -1, "cn076"},
+        {"[launch.py:351:main] x", -1, -1, ""},
+        {"slurmstepd-gpu17: error: x", -1, -1, "gpu17"},
+        {"[E1 x.cpp:1] [Rank 3] Watchdog caught", 3, -1, ""},
+        {"10:11:12 [rank4][INFO] x", 4, -1, ""},
+        {"[E1003 1 p.cpp:1] [PG 0 (default_pg) Rank 1] x", 1, -1, ""},
+        {"[E1003 1 p.cpp:1] [PG ID 0 PG GUID 0(default_pg) Rank 6] x", 6, -1, ""},
+        {"[E1003 1 p.cpp:1] [PG ID 2 PG GUID 11(mesh_tp) Rank 1] x", -1, -1, ""},
+        {"loss 3.5 [ 4/10]", -1, -1, ""},
+        {"", -1, -1, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct message_case *c = &cases[i];
+        struct fl_prefix prefix;
+        long gpu;
+        int before = test_failures;
+        (void)fl_prefix_from_message(fl_str_of(c->text), &prefix, &gpu);
+        CHECK_EQ_INT(prefix.rank, c->rank);
+        CHECK_EQ_INT(gpu, c->gpu);
+        CHECK_EQ_STR(text_of(prefix.node), c->node);
+        if (test_failures != before) {
+            fprintf(stderr, "  in: %s\n", c->text);
+        }
+    }
+}
+
+/* ---- time stamps ---- */
+
+struct time_case {
+    const char *line;
+    int year, month, day, hour, minute, second, ms;
+    const char *flags; /* d date, y year, z zone */
+    const char *text;
+};
+
+TEST(timestamps)
+{
+    static const struct time_case cases[] = {
+        {"2024-05-07 15:49:30 x", 2024, 5, 7, 15, 49, 30, 0, "dy", "2024-05-07 15:49:30"},
+        {"2023-10-04 04:30:58.300416 x", 2023, 10, 4, 4, 30, 58, 300, "dy",
+         "2023-10-04 04:30:58.300416"},
+        {"[2022-01-19 13:51:30,908] [INFO] x", 2022, 1, 19, 13, 51, 30, 908, "dy",
+         "2022-01-19 13:51:30,908"},
+        {"[INFO|trainer.py:18] 2021-05-25 06:53:45,424 >> x", 2021, 5, 25, 6, 53, 45, 424, "dy",
+         "2021-05-25 06:53:45,424"},
+        {"[2021/05/03 11:57:46] root INFO: x", 2021, 5, 3, 11, 57, 46, 0, "dy",
+         "2021/05/03 11:57:46"},
+        {"[11/17 15:16:55] x", 2026, 11, 17, 15, 16, 55, 0, "d", "11/17 15:16:55"},
+        {"(APIServer pid=3) INFO 01-20 18:50:43 x", 2026, 1, 20, 18, 50, 43, 0, "d",
+         "01-20 18:50:43"},
+        {"05/25/2021 06:53:45 - INFO", 2021, 5, 25, 6, 53, 45, 0, "dy", "05/25/2021 06:53:45"},
+        {"[12/09/24 13:56:50] INFO", 2024, 12, 9, 13, 56, 50, 0, "dy", "12/09/24 13:56:50"},
+        {"24/12/09 13:56:50 INFO x", 2024, 12, 9, 13, 56, 50, 0, "dy", "24/12/09 13:56:50"},
+        {"[11/17/2022-15:16:55] [I] x", 2022, 11, 17, 15, 16, 55, 0, "dy", "11/17/2022-15:16:55"},
+        {"08:11:21 x", 0, 0, 0, 8, 11, 21, 0, "", "08:11:21"},
+        {"[08:11:21.5] x", 0, 0, 0, 8, 11, 21, 500, "", "08:11:21.5"},
+        {"3: 08:11:21 x", 0, 0, 0, 8, 11, 21, 0, "", "08:11:21"},
+        {"14:06:40-973914 INFO x", 0, 0, 0, 14, 6, 40, 973, "", "14:06:40-973914"},
+        {"I0613 17:36:53.936666  1860 solver.cpp:228] x", 2026, 6, 13, 17, 36, 53, 936, "d",
+         "0613 17:36:53.936666"},
+        {"[rank1]:[W1010 05:23:23.926679745 x.cpp:1] y", 2026, 10, 10, 5, 23, 23, 926, "d",
+         "1010 05:23:23.926679745"},
+        {"[E907 22:34:22.8 x.cpp:1] y", 2026, 9, 7, 22, 34, 22, 800, "d", "907 22:34:22.8"},
+        {" 0: :::MLLOG {\"namespace\": \"\", \"time_ms\": 1760025473040, \"e", 2025, 10, 9, 15, 57,
+         53, 40, "dyz", "1760025473040"},
+        {"[1594407135.546337] [h:1:0] UCX", 2020, 7, 10, 18, 52, 15, 546, "dyz",
+         "1594407135.546337"},
+        {"2025-06-19-09:09:19.687.450 x", 2025, 6, 19, 9, 9, 19, 687, "dy",
+         "2025-06-19-09:09:19.687.450"},
+        {"[Oct 14 11:37:48 705311][x]", 2026, 10, 14, 11, 37, 48, 0, "d", "Oct 14 11:37:48"},
+        {"Oct  4 11:37:48 gpu-1 kernel: x", 2026, 10, 4, 11, 37, 48, 0, "d", "Oct  4 11:37:48"},
+        {"  time      : 2023-05-03_23:31:24", 2023, 5, 3, 23, 31, 24, 0, "dy",
+         "2023-05-03_23:31:24"},
+        {"STARTING AT 2024-05-07 04:56:57 PM", 2024, 5, 7, 16, 56, 57, 0, "dy",
+         "2024-05-07 04:56:57 PM"},
+        {"x 2024-05-07 12:00:01 AM", 2024, 5, 7, 0, 0, 1, 0, "dy", "2024-05-07 12:00:01 AM"},
+        {"Fri Sep 25 16:52:53 2020[0]<stderr>:x", 2020, 9, 25, 16, 52, 53, 0, "dy",
+         "Sep 25 16:52:53 2020"},
+        {"Fri Sep 25 16:52:53 UTC 2020", 2020, 9, 25, 16, 52, 53, 0, "dyz",
+         "Sep 25 16:52:53 UTC 2020"},
+        {"Fri Sep 25 16:52:53 CEST 2020", 2020, 9, 25, 16, 52, 53, 0, "dy",
+         "Sep 25 16:52:53 CEST 2020"},
+        {"[Feb 25 2025 13:59:45] [INFO]", 2025, 2, 25, 13, 59, 45, 0, "dy", "Feb 25 2025 13:59:45"},
+        {"2026-01-02T03:04:05.123456789Z stderr F x", 2026, 1, 2, 3, 4, 5, 123, "dyz",
+         "2026-01-02T03:04:05.123456789Z"},
+        {"2026-01-02T03:04:05+02:00 x", 2026, 1, 2, 1, 4, 5, 0, "dyz", "2026-01-02T03:04:05+02:00"},
+        {"10.0.0.1 - - [25/Sep/2020:16:52:53 -0500] \"GET", 2020, 9, 25, 21, 52, 53, 0, "dyz",
+         "25/Sep/2020:16:52:53 -0500"},
+        {"20260102T030405Z x", 2026, 1, 2, 3, 4, 5, 0, "dyz", "20260102T030405Z"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct time_case *c = &cases[i];
+        struct fl_timestamp t = {0};
+        int before = test_failures;
+        CHECK(fl_timestamp_find(fl_str_of(c->line), 2026, &t));
+        int64_t want = c->day ? fl_timestamp_ms(c->year, c->month, c->day, c->hour, c->minute,
+                                                c->second, c->ms)
+                              : ((c->hour * 60 + c->minute) * 60 + c->second) * 1000LL + c->ms;
+        CHECK_EQ_INT(t.ms, want);
+        CHECK_EQ_INT(t.has_date, strchr(c->flags, 'd') != NULL);
+        CHECK_EQ_INT(t.has_year, strchr(c->flags, 'y') != NULL);
+        CHECK_EQ_INT(t.has_zone, strchr(c->flags, 'z') != NULL);
+        CHECK_EQ_STR(text_of((struct fl_str){c->line + t.at, t.n}), c->text);
+        if (test_failures != before) {
+            fprintf(stderr, "  in: %s\n", c->line);
+        }
+    }
+    CHECK_EQ_INT(fl_timestamp_ms(1970, 1, 1, 0, 0, 0, 0), 0);
+    CHECK_EQ_INT(fl_timestamp_ms(2024, 2, 29, 12, 0, 0, 1), 1709208000001LL);
+    CHECK_EQ_INT(fl_timestamp_ms(2026, 3, 1, 0, 0, 0, 0), 1772323200000LL);
+}
+
+TEST(no_timestamps)
+{
+    static const char *const lines[] = {
+        "",
+        "step 100 loss 2.5",
+        " 14%|#4| 377/2724 [13:55:57<86:19:20, 132.41s/it]",
+        "elapsed 00:12:33 remaining 01:00:00",
+        "[12345.678901] NVRM: Xid",
+        "WALLTIME=01:15:00",
+        "2025-01-02",
+        "Find logs at: runs/run-20250821_013610-x/logs",
+        "Dec 3 things",
+        "E1234",
+        "E9999 10:10:10",
+        "2025-13-02 10:10:10",
+        "2025-01-02 25:10:10",
+        "fe80:12:34:56",
+        "1760025473040",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct fl_timestamp t;
+        if (fl_timestamp_find(fl_str_of(lines[i]), 2026, &t)) {
+            CHECK_EQ_STR(text_of((struct fl_str){lines[i] + t.at, t.n}), "");
+        }
+    }
+}
+
+TEST(cancelled_far_behind)
+{
+    char line[400];
+    memset(line, '#', sizeof line);
+    const char *end = "slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2025-09-30T09:59:55 ***";
+    memcpy(line + 300, end, strlen(end));
+    struct fl_timestamp t;
+    CHECK(fl_timestamp_find((struct fl_str){line, 300 + strlen(end)}, 0, &t));
+    CHECK_EQ_INT(t.ms, fl_timestamp_ms(2025, 9, 30, 9, 59, 55, 0));
+    CHECK(fl_timestamp_find(FL_LIT("I0102 03:04:05.6 1 x"), 0, &t));
+    CHECK_EQ_INT(t.ms, fl_timestamp_ms(1970, 1, 2, 3, 4, 5, 600));
+}
+
+/* ---- sources ---- */
+
+static char folder[64];
+
+static const char *path_of(const char *name)
+{
+    static char ring[4][128];
+    static int next;
+    char *out = ring[next++ % 4];
+    snprintf(out, sizeof ring[0], "%s/%s", folder, name);
+    return out;
+}
+
+static void put(const char *name, const void *bytes, size_t n, int flags)
+{
+    int fd = open(path_of(name), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
+    CHECK(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
+    close(fd);
+}
+
+static void put_text(const char *name, const char *text, int flags)
+{
+    put(name, text, strlen(text), flags);
+}
+
+/* Reads all, `step` bytes at a time. */
+static size_t read_all(const char *path, char *out, size_t cap, size_t step, struct fl_err *err)
+{
+    struct fl_source *src;
+    size_t n = 0;
+    if (fl_source_open(path, 0, &src, err) != FL_OK) {
+        return 0;
+    }
+    for (size_t got = 1; got && n < cap;) {
+        size_t want = cap - n < step ? cap - n : step;
+        if (fl_source_read(src, out + n, want, &got, err) != FL_OK) {
+            break;
+        }
+        n += got;
+    }
+    CHECK(fl_source_offset(src) == n);
+    fl_source_close(src);
+    return n;
+}
+
+enum { SAMPLE_BYTES = 600 * 1000 };
+
+static char sample[SAMPLE_BYTES];
+static char unpacked[SAMPLE_BYTES + 1000];
+static unsigned char packed[2 * SAMPLE_BYTES];
+
+static void make_sample(void)
+{
+    unsigned state = 12345;
+    for (size_t i = 0; i < SAMPLE_BYTES; i++) {
+        state = state * 1103515245u + 12345u;
+        sample[i] = i % 61 == 60 ? '\n' : (char)('a' + (state >> 16) % 17);
+    }
+}
+
+static size_t gzip(const char *bytes, size_t n, unsigned char *out, size_t cap)
+{
+    z_stream z = {0};
+    CHECK_EQ_INT(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    char *copy = malloc(n + 1);
+    memcpy(copy, bytes, n);
+    z.next_in = (Bytef *)copy;
+    z.avail_in = (uInt)n;
+    z.next_out = out;
+    z.avail_out = (uInt)cap;
+    CHECK_EQ_INT(deflate(&z, Z_FINISH), Z_STREAM_END);
+    size_t made = cap - z.avail_out;
+    deflateEnd(&z);
+    free(copy);
+    return made;
+}
+
+static void expect_sample(const char *name, size_t want)
+{
+    static const size_t steps[] = {1 << 20, 4096, 7};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct fl_err err = {0};
+        size_t n = read_all(path_of(name), unpacked, sizeof unpacked, steps[i], &err);
+        CHECK_EQ_INT(n, (long long)want);
+        CHECK(memcmp(unpacked, sample, n) == 0);
+        CHECK_EQ_STR(err.msg, "");
+    }
+}
+
+TEST(plain_and_empty)
+{
+    put("plain", sample, SAMPLE_BYTES, O_TRUNC);
+    expect_sample("plain", SAMPLE_BYTES);
+    put("empty", "", 0, O_TRUNC);
+    expect_sample("empty", 0);
+    put("short", sample, 2, O_TRUNC);
+    expect_sample("short", 2);
+    char out[8];
+    struct fl_err err = {0};
+    put("almost", "\x1f\x8b", 2, O_TRUNC);
+    CHECK_EQ_INT(read_all(path_of("almost"), out, sizeof out, 1, &err), 2);
+    put("bracket", "(", 1, O_TRUNC);
+    CHECK_EQ_INT(read_all(path_of("bracket"), out, sizeof out, 8, &err), 1);
+    CHECK_EQ_INT(err.status, FL_OK);
+}
+
+TEST(refused)
+{
+    struct fl_source *src;
+    struct fl_err err = {0};
+    CHECK(fl_source_open(folder, 0, &src, &err) == FL_USAGE);
+    CHECK_HAS(err.msg, "is a folder");
+    CHECK(src == NULL);
+    err = (struct fl_err){0};
+    CHECK(fl_source_open(path_of("nothing"), 0, &src, &err) == FL_NOTFOUND);
+    CHECK_HAS(err.msg, "nothing: cannot open");
+    fl_source_close(NULL);
+}
+
+TEST(gzip_members)
+{
+    size_t n = gzip(sample, 250000, packed, sizeof packed);
+    n += gzip(sample + 250000, SAMPLE_BYTES - 250000, packed + n, sizeof packed - n);
+    put("two.gz", packed, n, O_TRUNC);
+    expect_sample("two.gz", SAMPLE_BYTES);
+    memset(packed + n, 0, 512);
+    put("padded.gz", packed, n + 512, O_TRUNC);
+    expect_sample("padded.gz", SAMPLE_BYTES);
+    put("empty.gz", packed, gzip("", 0, packed, sizeof packed), O_TRUNC);
+    expect_sample("empty.gz", 0);
+}
+
+static void expect_broken(const char *name, const char *message, size_t at_least)
+{
+    struct fl_err err = {0};
+    size_t n = read_all(path_of(name), unpacked, sizeof unpacked, 4096, &err);
+    CHECK_EQ_INT(err.status, FL_CORRUPT);
+    CHECK_HAS(err.msg, message);
+    CHECK(n >= at_least && memcmp(unpacked, sample, at_least) == 0);
+}
+
+TEST(gzip_broken)
+{
+    size_t n = gzip(sample, SAMPLE_BYTES, packed, sizeof packed);
+    put("cut.gz", packed, n / 2, O_TRUNC);
+    expect_broken("cut.gz", "cut.gz: broken gzip data after", SAMPLE_BYTES / 3);
+    put("nocrc.gz", packed, n - 8, O_TRUNC);
+    expect_broken("nocrc.gz", "it ends too early", SAMPLE_BYTES);
+    packed[n - 6] ^= 0x55;
+    put("crc.gz", packed, n, O_TRUNC);
+    expect_broken("crc.gz", "incorrect data check", SAMPLE_BYTES);
+    packed[n - 6] ^= 0x55;
+    memcpy(packed + n, "plain text", 10);
+    put("behind.gz", packed, n + 10, O_TRUNC);
+    expect_broken("behind.gz", "other bytes behind the end", SAMPLE_BYTES);
+    memset(packed + n / 2, 0xff, 200);
+    put("hole.gz", packed, n, O_TRUNC);
+    expect_broken("hole.gz", "broken gzip data", SAMPLE_BYTES / 3);
+}
+
+TEST(zstd_frames)
+{
+    size_t n = ZSTD_compress(packed, sizeof packed, sample, 250000, 3);
+    n += ZSTD_compress(packed + n, sizeof packed - n, sample + 250000, SAMPLE_BYTES - 250000, 3);
+    put("two.zst", packed, n, O_TRUNC);
+    expect_sample("two.zst", SAMPLE_BYTES);
+    put("cut.zst", packed, n - 100, O_TRUNC);
+    expect_broken("cut.zst", "cut.zst: broken zstd data after", 250000);
+    memcpy(packed + n, "plain text", 10);
+    put("behind.zst", packed, n + 10, O_TRUNC);
+    expect_broken("behind.zst", "broken zstd data", SAMPLE_BYTES);
+}
+
+TEST(fifo)
+{
+    CHECK_EQ_INT(mkfifo(path_of("pipe"), 0600), 0);
+    int keep = open(path_of("pipe"), O_RDWR | O_CLOEXEC);
+    CHECK(write(keep, "abc", 3) == 3);
+    struct fl_source *src;
+    struct fl_err err = {0};
+    CHECK(fl_source_open(path_of("pipe"), 0, &src, &err) == FL_OK);
+    close(keep);
+    char out[8];
+    size_t got;
+    CHECK(fl_source_read(src, out, sizeof out, &got, &err) == FL_OK && got == 3);
+    CHECK(fl_source_read(src, out, sizeof out, &got, &err) == FL_OK && got == 0);
+    fl_source_close(src);
+}
+
+/* ---- following ---- */
+
+struct follower {
+    struct fl_source *src;
+    atomic_bool stop;
+    atomic_int restarts;
+    atomic_size_t n;
+    char bytes[4096];
+};
+
+static bool follower_stop(void *ctx)
+{
+    struct follower *f = ctx;
+    return atomic_load(&f->stop);
+}
+
+static void *follower_run(void *ctx)
+{
+    struct follower *f = ctx;
+    struct fl_err err = {0};
+    for (;;) {
+        size_t n = atomic_load(&f->n);
+        size_t got;
+        if (fl_source_read(f->src, f->bytes + n, sizeof f->bytes - n, &got, &err) != FL_OK ||
+            !got) {
+            break;
+        }
+        atomic_fetch_add(&f->restarts, fl_source_restarted(f->src));
+        atomic_store(&f->n, n + got);
+    }
+    CHECK_EQ_STR(err.msg, "");
+    return NULL;
+}
+
+/* Waits until the follower has seen `text` in all, at most five seconds. */
+static void expect_followed(struct follower *f, const char *text)
+{
+    int64_t until = fl_clock_mono_ms() + 5000;
+    while (atomic_load(&f->n) < strlen(text) && fl_clock_mono_ms() < until) {
+        usleep(2000);
+    }
+    CHECK_EQ_STR(text_of((struct fl_str){f->bytes, atomic_load(&f->n)}), text);
+}
+
+TEST(follow)
+{
+    static struct follower f;
+    struct fl_err err = {0};
+    pthread_t thread;
+    put_text("live", "one\n", O_TRUNC);
+    CHECK(fl_source_open(path_of("live"), FL_SOURCE_FOLLOW, &f.src, &err) == FL_OK);
+    fl_source_on_stop(f.src, follower_stop, &f);
+    CHECK_EQ_INT(pthread_create(&thread, NULL, follower_run, &f), 0);
+    expect_followed(&f, "one\n");
+    put_text("live", "two\n", O_APPEND);
+    expect_followed(&f, "one\ntwo\n");
+    put_text("live", "3\n", O_TRUNC); /* shorter: truncated */
+    expect_followed(&f, "one\ntwo\n3\n");
+    CHECK_EQ_INT(atomic_load(&f.restarts), 1);
+    put_text("live", "4\n", O_TRUNC); /* as long as before */
+    expect_followed(&f, "one\ntwo\n3\n4\n");
+    put_text("live", "fives\n", O_TRUNC); /* longer than before */
+    expect_followed(&f, "one\ntwo\n3\n4\nfives\n");
+    CHECK_EQ_INT(atomic_load(&f.restarts), 3);
+    put_text("live", "last\n", O_APPEND);
+    CHECK_EQ_INT(rename(path_of("live"), path_of("live.1")), 0);
+    put_text("live.1", "late\n", O_APPEND); /* the writer has not noticed yet */
+    put_text("live", "new\n", O_EXCL);
+    expect_followed(&f, "one\ntwo\n3\n4\nfives\nlast\nlate\nnew\n");
+    CHECK_EQ_INT(atomic_load(&f.restarts), 4);
+    unlink(path_of("live"));
+    put_text("live", "again\n", O_EXCL);
+    expect_followed(&f, "one\ntwo\n3\n4\nfives\nlast\nlate\nnew\nagain\n");
+    CHECK_EQ_INT(atomic_load(&f.restarts), 5);
+    atomic_store(&f.stop, true);
+    pthread_join(thread, NULL);
+    fl_source_close(f.src);
+}
+
+TEST(many_rotations)
+{
+    static struct follower f;
+    struct fl_err err = {0};
+    pthread_t thread;
+    char want[4096] = "";
+    put_text("many", "", O_TRUNC);
+    CHECK(fl_source_open(path_of("many"), FL_SOURCE_FOLLOW, &f.src, &err) == FL_OK);
+    fl_source_on_stop(f.src, follower_stop, &f);
+    CHECK_EQ_INT(pthread_create(&thread, NULL, follower_run, &f), 0);
+    for (int i = 0; i < 4; i++) {
+        char line[32];
+        snprintf(line, sizeof line, "line %d\n", i);
+        put_text("many", line, O_APPEND);
+        strncat(want, line, sizeof want - strlen(want) - 1);
+        expect_followed(&f, want);
+        CHECK_EQ_INT(rename(path_of("many"), path_of("many.1")), 0);
+        put_text("many", "", O_EXCL);
+    }
+    atomic_store(&f.stop, true);
+    pthread_join(thread, NULL);
+    fl_source_close(f.src);
+}
+
+int main(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/test_ingest.XXXXXX");
+    if (!mkdtemp(folder)) {
+        perror(folder);
+        return EXIT_FAILURE;
+    }
+    make_sample();
+    RUN(prefixes);
+    RUN(no_prefixes);
+    RUN(partial_cri_lines);
+    RUN(paths);
+    RUN(messages);
+    RUN(timestamps);
+    RUN(no_timestamps);
+    RUN(cancelled_far_behind);
+    RUN(plain_and_empty);
+    RUN(refused);
+    RUN(gzip_members);
+    RUN(gzip_broken);
+    RUN(zstd_frames);
+    RUN(fifo);
+    RUN(follow);
+    RUN(many_rotations);
+    static const char *const made[] = {
+        "plain",    "empty",      "short",    "almost", "bracket",   "two.gz",  "padded.gz",
+        "empty.gz", "cut.gz",     "nocrc.gz", "crc.gz", "behind.gz", "hole.gz", "two.zst",
+        "cut.zst",  "behind.zst", "pipe",     "live",   "live.1",    "many",    "many.1",
+    };
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        unlink(path_of(made[i]));
+    }
+    rmdir(folder);
+    return test_result();
+}
