@@ -13,8 +13,8 @@
 /* Steps made after an error that show the job went on; fewer may be buffered output. */
 enum { EPISODE_STEPS = 3, GROUPS_MAX = 64 };
 
-static const double lost_when_healed = 0.50;
-static const double lost_after_success = 0.60;
+static const double left_when_healed = 0.28;
+static const double left_after_success = 0.25;
 static const double lost_when_explained = 0.45;
 static const double least_to_explain = 0.45;
 static const double least_to_blame = 0.29;
@@ -94,13 +94,12 @@ static const struct fl_sighting *weigh(const struct work *w, const struct fl_fin
     *weight_r = rule->confidence;
     *healed_r = true;
     if (s->after_success) {
-        *weight_r -= lost_after_success;
+        *weight_r *= left_after_success;
     } else if (run->success || run->steps - s->steps >= EPISODE_STEPS) {
-        *weight_r -= lost_when_healed;
+        *weight_r *= left_when_healed;
     } else {
         *healed_r = false;
     }
-    *weight_r = *weight_r < 0 ? 0 : *weight_r;
     return s;
 }
 
@@ -335,6 +334,11 @@ static void tell_hypothesis(const struct work *w, const struct group *g, struct 
                                 .rule = rule == UINT32_MAX ? NULL : &w->set->rules[rule]};
     for (size_t i = 0; i < g->n; i++) {
         h->evidence[h->evidence_n++] = show(w, g->finding[i]);
+    }
+    const struct fl_finding *f = g->finding[0];
+    if (h->evidence_n < FL_EVIDENCE_MAX && f->last.place.line != h->evidence[0].place.line) {
+        h->evidence[h->evidence_n++] = (struct fl_evidence){
+            f->last.place, f->last.text, rule == UINT32_MAX ? NULL : w->set->rules[rule].id};
     }
 }
 

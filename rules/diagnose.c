@@ -10,6 +10,10 @@
 
 enum { ARENA_CAP = 64 << 20, RUNS_MAX = 256 };
 
+/* A rule this much less sure than another on the same line says nothing more (the exception's class
+ * beside its message). */
+static const double much_vaguer = 0.15;
+
 struct fl_diagnosis {
     const struct fl_ruleset *set;
     struct fl_match_work *lines;
@@ -281,6 +285,19 @@ static struct fl_finding *find(struct fl_diagnosis *d, uint32_t rule, uint32_t r
     return NULL;
 }
 
+/* "pkg.SomeError: text", as the last line of a traceback has it: of equal sightings close together
+ * the one to show. */
+static bool tells_exception(struct fl_str text)
+{
+    const char *colon = memchr(text.p, ':', text.n);
+    while (colon && colon > text.p && colon + 1 < text.p + text.n && colon[1] != ' ') {
+        colon = memchr(colon + 1, ':', (size_t)(text.p + text.n - colon - 1));
+    }
+    struct fl_str head = {text.p, colon ? (size_t)(colon - text.p) : 0};
+    return (fl_str_ends(head, FL_LIT("Error")) || fl_str_ends(head, FL_LIT("Exception"))) &&
+           !memchr(head.p, '(', head.n);
+}
+
 static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_place *place,
                          const struct fl_captures *c, struct fl_str text, uint64_t order)
 {
@@ -292,6 +309,9 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     struct fl_finding *f = find(d, rule_index, run, &s.place);
     if (f) {
         f->count++;
+        if (f->count <= 8 && tells_exception(text) && !tells_exception(f->first.text)) {
+            f->first = sight(d, place, c, text, order);
+        }
         if (f->count <= 1000 || f->count % 64 == 0) { /* bounded memory under a flood */
             f->last = sight(d, place, c, text, order);
         }
@@ -470,6 +490,14 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
     }
 }
 
+/* Code that a traceback quotes holds the same words as the message it raises. */
+static bool is_source(struct fl_str message)
+{
+    struct fl_str code = fl_str_ltrim(message);
+    return fl_str_starts(code, FL_LIT("raise ")) || fl_str_starts(code, FL_LIT("assert ")) ||
+           fl_str_starts(code, FL_LIT("except ")) || fl_str_starts(code, FL_LIT("return "));
+}
+
 bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n)
@@ -477,19 +505,53 @@ bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, str
     struct hits hits;
     hits.n = 0;
     hits.benign = false;
+    if (is_source(message)) {
+        return false;
+    }
     for (size_t i = 0; i < candidates_n; i++) {
         try_candidate(d, candidates[i].pattern, place, message, &hits);
     }
     bool known = false;
+    double best = 0;
     for (size_t i = 0; i < hits.n; i++) {
-        enum fl_role role = d->set->rules[hits.rule[i]].role;
-        bool blames = role <= FL_ROLE_CONFIRMATION;
-        if (!(hits.benign && blames)) {
+        const struct fl_rule *rule = &d->set->rules[hits.rule[i]];
+        best = rule->role == FL_ROLE_ROOT && rule->confidence > best ? rule->confidence : best;
+    }
+    for (size_t i = 0; i < hits.n; i++) {
+        const struct fl_rule *rule = &d->set->rules[hits.rule[i]];
+        bool blames = rule->role <= FL_ROLE_CONFIRMATION;
+        bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
+        if (!(hits.benign && blames) && !vague) {
             act(d, hits.rule[i], &hits.captures[i], place, raw, order);
             known |= blames || role == FL_ROLE_SUCCESS;
         }
     }
     return known;
+}
+
+static bool event_matches(struct fl_diagnosis *d, uint32_t pattern, struct fl_str text,
+                          struct fl_captures *c)
+{
+    const struct fl_rule *rule = &d->set->rules[d->set->event_owner[pattern].rule];
+    enum fl_match answer = fl_matcher_try(d->set->events, d->events, pattern, text, c);
+    d->errors += answer == FL_MATCH_ERROR;
+    return answer == FL_MATCH_YES && !rule->broken &&
+           rest_holds(d, d->set->events, d->events, rule, text);
+}
+
+/* A harmless event: what its lines were blamed for is taken back. */
+static void forgive(struct fl_diagnosis *d, const struct fl_place *place, long from, long to)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->findings_n; i++) {
+        const struct fl_finding *f = &d->findings[i];
+        bool inside = f->first.place.stream == place->stream && f->first.place.line >= from &&
+                      f->last.place.line <= to && printer(&f->first.place) == printer(place);
+        if (!inside) {
+            d->findings[kept++] = d->findings[i];
+        }
+    }
+    d->findings_n = kept;
 }
 
 void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
@@ -503,14 +565,13 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t rule_index = d->set->event_owner[candidates[i].pattern].rule;
-        const struct fl_rule *rule = &d->set->rules[rule_index];
         struct fl_captures c;
-        enum fl_match answer =
-            fl_matcher_try(d->set->events, d->events, candidates[i].pattern, text, &c);
-        d->errors += answer == FL_MATCH_ERROR;
-        if (answer != FL_MATCH_YES || rule->broken ||
-            !rest_holds(d, d->set->events, d->events, rule, text)) {
+        if (!event_matches(d, candidates[i].pattern, text, &c)) {
             continue;
+        }
+        if (d->set->rules[rule_index].role == FL_ROLE_BENIGN) {
+            forgive(d, place, lines[0].line, lines[lines_n - 1].line);
+            return;
         }
         size_t k = 0;
         while (k + 1 < lines_n && lines[k + 1].at <= c.start) {

@@ -106,12 +106,8 @@ static bool take_answer(struct fl_result *r, const struct fl_ask_answer *a)
     for (size_t i = 0; i < a->recovery_n; i++) {
         steps[i] = a->recovery[i].p;
     }
-    if (strcmp(cause->category, "none") == 0) {
-        v->outcome = FL_OUTCOME_HEALTHY;
-    } else {
-        v->outcome = FL_OUTCOME_FAILED;
-        v->cause = cause;
-    }
+    v->outcome = FL_OUTCOME_FAILED;
+    v->cause = cause;
     for (size_t i = v->hypotheses_n < FL_HYPOTHESES_MAX ? v->hypotheses_n : FL_HYPOTHESES_MAX - 1;
          i > 0; i--) {
         v->hypotheses[i] = v->hypotheses[i - 1];
@@ -208,7 +204,7 @@ static void learn(struct fl_result *r, const char *state, const struct fl_ask_an
         fl_buf_add_text(&evidence, "\n");
     }
     struct fl_proposal p = {.pattern = a->rule_pattern,
-                            .sample = a->rule_sample,
+                            .sample = view[a->rule_line_index].text,
                             .cause = r->verdict.hypotheses[0].cause,
                             .summary = a->summary,
                             .kind = "learned",
@@ -220,7 +216,7 @@ static void learn(struct fl_result *r, const char *state, const struct fl_ask_an
     propose(r, state, &p);
     p.is_filter = true;
     p.pattern = a->filter_pattern;
-    p.sample = a->filter_sample;
+    p.sample = view[a->filter_line_index].text;
     p.protects = fl_buf_str(&evidence);
     propose(r, state, &p);
     fl_buf_free(&evidence);
@@ -230,15 +226,17 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
 {
     const struct fl_taxonomy *t = &r->book.taxonomy;
     const char **causes = fl_arena_alloc(&r->arena, (t->n + 1) * sizeof *causes);
-    struct fl_ask ask = {.findings = findings_in_words(r), .causes = causes, .causes_n = t->n,
+    struct fl_ask ask = {.findings = findings_in_words(r), .causes = causes,
                          .similar = ask_similar(r), .similar_n = r->similar.n};
     ask.lines = ask_lines(r, &ask.lines_n);
     if (!causes || !ask.lines || !ask.similar) {
         r->model_note = "no memory to ask the model";
         return;
     }
-    for (size_t i = 0; i < t->n; i++) {
-        causes[i] = t->causes[i].slug;
+    for (size_t i = 0; i < t->n; i++) { /* a log may not talk the model into "healthy" */
+        if (strcmp(t->causes[i].category, "none") != 0) {
+            causes[ask.causes_n++] = t->causes[i].slug;
+        }
     }
     struct fl_ask_config endpoint = {.base_url = config->value[FL_SET_BASE_URL],
                                      .api_key = config->value[FL_SET_API_KEY],

@@ -186,6 +186,18 @@ void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long
     }
 }
 
+bool fl_events_expects_code(const struct fl_events *events, long key)
+{
+    for (size_t i = 0; events->open_n && i < FL_EVENTS_OPEN; i++) {
+        const struct fl_event *e = &events->slots[i];
+        if (e->open && e->key == key && e->phase == FRAMES && e->n) {
+            struct fl_str last = fl_str_skip(fl_buf_str(&e->text), e->lines[e->n - 1].at);
+            return fl_str_starts(last, FL_LIT("  File \""));
+        }
+    }
+    return false;
+}
+
 void fl_events_end(struct fl_events *events)
 {
     while (events->open_n) {

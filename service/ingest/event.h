@@ -50,5 +50,8 @@ void fl_events_fini(struct fl_events *events); /* open events are dropped */
 void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long number,
                     uint64_t offset, bool opens);
 
+/* Would the next line of this printer be code that a traceback quotes? */
+bool fl_events_expects_code(const struct fl_events *events, long key);
+
 /* Closes all that are open, oldest first. */
 void fl_events_end(struct fl_events *events);
