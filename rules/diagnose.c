@@ -523,7 +523,7 @@ bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, str
         bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
         if (!(hits.benign && blames) && !vague) {
             act(d, hits.rule[i], &hits.captures[i], place, raw, order);
-            known |= blames || role == FL_ROLE_SUCCESS;
+            known |= blames || rule->role == FL_ROLE_SUCCESS;
         }
     }
     return known;
