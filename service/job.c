@@ -161,7 +161,9 @@ static bool judge(struct fl_job *job, struct fl_str text, const struct fl_line_a
     struct fl_str message = fl_str_skip(text, peeled);
     bool known = false;
     *place_r = place_of(job, at, &prefix, message);
-    if (p->rules && !fl_events_expects_code(&job->events, event_key(&prefix))) {
+    bool code = message.n && message.p[0] == ' ' &&
+                fl_events_expects_code(&job->events, event_key(&prefix));
+    if (p->rules && !code) {
         known = fl_diagnosis_line(job->diagnosis, place_r, message, text, job->order, p->c, p->n);
     }
     if (p->opens || job->events.open_n) {
