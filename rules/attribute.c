@@ -15,6 +15,8 @@ enum { EPISODE_STEPS = 3, GROUPS_MAX = 64 };
 
 static const double left_when_healed = 0.28;
 static const double left_after_success = 0.25;
+static const double left_of_hardware = 0.5; /* a broken GPU is broken for the next job, too */
+static const double sure = 0.9;
 static const double lost_when_explained = 0.45;
 static const double least_to_explain = 0.45;
 static const double least_to_blame = 0.29;
@@ -93,8 +95,9 @@ static const struct fl_sighting *weigh(const struct work *w, const struct fl_fin
     }
     *weight_r = rule->confidence;
     *healed_r = true;
+    bool broken = rule->severity == FL_SEVERITY_CRITICAL && rule->confidence >= sure;
     if (s->after_success) {
-        *weight_r *= left_after_success;
+        *weight_r *= broken ? left_of_hardware : left_after_success;
     } else if (run->success || run->steps - s->steps >= EPISODE_STEPS) {
         *weight_r *= left_when_healed;
     } else {

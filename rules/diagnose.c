@@ -14,7 +14,16 @@ enum { ARENA_CAP = 64 << 20, RUNS_MAX = 256 };
  * beside its message). */
 static const double much_vaguer = 0.15;
 
+/* The rules that say yes to this line, each once. */
+struct hits {
+    uint32_t rule[64];
+    struct fl_captures captures[64];
+    size_t n;
+    bool benign;
+};
+
 struct fl_diagnosis {
+    struct hits hits; /* of the line in hand */
     const struct fl_ruleset *set;
     struct fl_match_work *lines;
     struct fl_match_work *events;
@@ -442,14 +451,6 @@ static bool rest_holds(struct fl_diagnosis *d, const struct fl_matcher *m, struc
     return true;
 }
 
-/* The rules that say yes to this line, each once. */
-struct hits {
-    uint32_t rule[64];
-    struct fl_captures captures[64];
-    size_t n;
-    bool benign;
-};
-
 static bool has(const struct hits *hits, uint32_t rule)
 {
     for (size_t i = 0; i < hits->n; i++) {
@@ -502,27 +503,27 @@ bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, str
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n)
 {
-    struct hits hits;
-    hits.n = 0;
-    hits.benign = false;
+    struct hits *hits = &d->hits;
+    hits->n = 0;
+    hits->benign = false;
     if (is_source(message)) {
         return false;
     }
     for (size_t i = 0; i < candidates_n; i++) {
-        try_candidate(d, candidates[i].pattern, place, message, &hits);
+        try_candidate(d, candidates[i].pattern, place, message, hits);
     }
     bool known = false;
     double best = 0;
-    for (size_t i = 0; i < hits.n; i++) {
-        const struct fl_rule *rule = &d->set->rules[hits.rule[i]];
+    for (size_t i = 0; i < hits->n; i++) {
+        const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         best = rule->role == FL_ROLE_ROOT && rule->confidence > best ? rule->confidence : best;
     }
-    for (size_t i = 0; i < hits.n; i++) {
-        const struct fl_rule *rule = &d->set->rules[hits.rule[i]];
+    for (size_t i = 0; i < hits->n; i++) {
+        const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         bool blames = rule->role <= FL_ROLE_CONFIRMATION;
         bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
-        if (!(hits.benign && blames) && !vague) {
-            act(d, hits.rule[i], &hits.captures[i], place, raw, order);
+        if (!(hits->benign && blames) && !vague) {
+            act(d, hits->rule[i], &hits->captures[i], place, raw, order);
             known |= blames || rule->role == FL_ROLE_SUCCESS;
         }
     }

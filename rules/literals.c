@@ -12,13 +12,43 @@ struct reader {
     const char *p;
     const char *end;
     bool caseless;
+    const struct fl_grams *grams;
     bool unsure; /* met something it does not know: no literals at all */
 };
 
 static void take_set(struct reader *r, int depth, struct fl_literals *out);
 
-/* Bytes that routine logs are full of say little; rare ones say much. */
-static int worth(const struct fl_literal *lit)
+static unsigned gram(const char *p)
+{
+    uint32_t word = 0;
+    for (size_t i = 0; i < 4; i++) {
+        unsigned char c = (unsigned char)p[i];
+        word = word << 8 | (c >= 'A' && c <= 'Z' ? c + 32U : c);
+    }
+    return (word * 2654435761U) >> 17;
+}
+
+void fl_grams_add(struct fl_grams *grams, struct fl_str text)
+{
+    for (size_t i = 0; i + 4 <= text.n; i++) {
+        uint16_t *count = &grams->count[gram(text.p + i)];
+        *count = (uint16_t)(*count + (*count < UINT16_MAX));
+    }
+}
+
+/* At most so often does the literal occur in routine text. */
+static int frequency(const struct fl_grams *grams, const struct fl_literal *lit)
+{
+    int least = 40;
+    for (size_t i = 0; grams && i + 4 <= lit->n; i++) {
+        int count = grams->count[gram(lit->bytes + i)];
+        least = count < least ? count : least;
+    }
+    return grams ? least : 0;
+}
+
+/* Rare in routine text first; then long, of bytes that say much. */
+static int worth(const struct fl_grams *grams, const struct fl_literal *lit)
 {
     int sum = 0;
     for (size_t i = 0; i < lit->n; i++) {
@@ -27,32 +57,33 @@ static int worth(const struct fl_literal *lit)
         bool upper = c >= 'A' && c <= 'Z';
         sum += common ? 2 : upper && !lit->caseless ? 4 : 3;
     }
-    return sum;
+    return 1000 * (41 - frequency(grams, lit)) + sum;
 }
 
-static int set_worth(const struct fl_literals *set)
+static int set_worth(const struct fl_grams *grams, const struct fl_literals *set)
 {
     int least = set->n ? 1 << 20 : 0;
     for (size_t i = 0; i < set->n; i++) {
-        int w = worth(&set->item[i]);
+        int w = worth(grams, &set->item[i]);
         least = w < least ? w : least;
     }
     return least;
 }
 
-static void keep_better(struct fl_literals *best, const struct fl_literals *other)
+static void keep_better(const struct reader *r, struct fl_literals *best,
+                        const struct fl_literals *other)
 {
-    if (set_worth(other) > set_worth(best)) {
+    if (set_worth(r->grams, other) > set_worth(r->grams, best)) {
         *best = *other;
     }
 }
 
-static void keep_run(struct fl_literals *best, struct fl_literal *run)
+static void keep_run(const struct reader *r, struct fl_literals *best, struct fl_literal *run)
 {
     if (run->n >= FL_LITERAL_MIN) {
         struct fl_literals one = {.n = 1};
         one.item[0] = *run;
-        keep_better(best, &one);
+        keep_better(r, best, &one);
     }
     run->n = 0;
 }
@@ -175,7 +206,7 @@ static void take_group(struct reader *r, int depth, struct fl_literals *best,
     bool options = false;
     bool counts = take_group_head(r, &options);
     if (options) { /* (?i) holds for the rest of the enclosing group */
-        keep_run(best, run);
+        keep_run(r, best, run);
         return;
     }
     struct fl_literals inner = {.n = 0};
@@ -186,9 +217,9 @@ static void take_group(struct reader *r, int depth, struct fl_literals *best,
     }
     bool repeats = false;
     bool needed = take_quantifier(r, &repeats);
-    keep_run(best, run);
+    keep_run(r, best, run);
     if (counts && needed) {
-        keep_better(best, &inner);
+        keep_better(r, best, &inner);
     }
 }
 
@@ -198,16 +229,16 @@ static void take_byte(struct reader *r, char byte, struct fl_literals *best,
     bool repeats = false;
     bool needed = take_quantifier(r, &repeats);
     if (!needed) {
-        keep_run(best, run);
+        keep_run(r, best, run);
         return;
     }
     if (run->n == FL_LITERAL_MAX) {
-        keep_run(best, run);
+        keep_run(r, best, run);
     }
     run->caseless = run->n ? run->caseless || r->caseless : r->caseless;
     run->bytes[run->n++] = byte;
     if (repeats) {
-        keep_run(best, run);
+        keep_run(r, best, run);
     }
 }
 
@@ -228,14 +259,14 @@ static void take_branch(struct reader *r, int depth, struct fl_literals *best)
             break;
         case '[':
             skip_class(r);
-            keep_run(best, &run);
+            keep_run(r, best, &run);
             take_quantifier(r, &repeats);
             break;
         case '\\':
             if (take_escape(r, &byte)) {
                 take_byte(r, byte, best, &run);
             } else {
-                keep_run(best, &run);
+                keep_run(r, best, &run);
                 take_quantifier(r, &repeats);
             }
             break;
@@ -243,7 +274,7 @@ static void take_branch(struct reader *r, int depth, struct fl_literals *best)
         case '^':
         case '$':
             r->p++;
-            keep_run(best, &run);
+            keep_run(r, best, &run);
             take_quantifier(r, &repeats);
             break;
         default:
@@ -251,7 +282,7 @@ static void take_branch(struct reader *r, int depth, struct fl_literals *best)
             take_byte(r, byte, best, &run);
         }
     }
-    keep_run(best, &run);
+    keep_run(r, best, &run);
 }
 
 static void take_set(struct reader *r, int depth, struct fl_literals *out)
@@ -277,9 +308,9 @@ static void take_set(struct reader *r, int depth, struct fl_literals *out)
     }
 }
 
-void fl_literals_of(struct fl_str pattern, struct fl_literals *out)
+void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct fl_literals *out)
 {
-    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n};
+    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .grams = grams};
     take_set(&r, 0, out);
     if (r.unsure || r.p < r.end) {
         out->n = 0;

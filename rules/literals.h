@@ -5,7 +5,9 @@
 #pragma once
 #include "service/base/str.h"
 
-enum { FL_LITERAL_MAX = 24, FL_LITERALS_MAX = 32, FL_LITERAL_MIN = 3 };
+#include <stdint.h>
+
+enum { FL_LITERAL_MAX = 24, FL_LITERALS_MAX = 48, FL_LITERAL_MIN = 3 };
 
 struct fl_literal {
     char bytes[FL_LITERAL_MAX];
@@ -19,5 +21,15 @@ struct fl_literals {
     size_t n;
 };
 
-/* Reads a PCRE2 pattern (byte mode). Never fails. */
-void fl_literals_of(struct fl_str pattern, struct fl_literals *out);
+/* How often each run of four bytes (letter case ignored) occurs in routine text: what is common
+ * there makes a poor literal. Counts are by hash, so they may be too high, never too low. */
+enum { FL_GRAM_SLOTS = 1 << 15 };
+
+struct fl_grams {
+    uint16_t count[FL_GRAM_SLOTS];
+};
+
+void fl_grams_add(struct fl_grams *grams, struct fl_str text);
+
+/* Reads a PCRE2 pattern (byte mode) and gives its rarest set. grams may be NULL. Never fails. */
+void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct fl_literals *out);

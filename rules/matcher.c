@@ -17,6 +17,7 @@ enum { CALM_BYTES = 4096, CALM_STEPS = 10000, LEAST_STEPS = 500, JIT_STACK = 256
 
 struct pattern {
     pcre2_code *code;
+    struct fl_str text;
     struct fl_literals literals;
     bool silent;
 };
@@ -37,6 +38,7 @@ struct fl_matcher {
     uint32_t *users;
     uint32_t *always; /* patterns without a literal */
     uint32_t always_n;
+    struct fl_grams *grams; /* until ready */
     hs_database_t *scanner; /* NULL: every pattern is proposed for every line */
     bool scans;
 };
@@ -79,6 +81,7 @@ void fl_matcher_free(struct fl_matcher *matcher)
     free(matcher->needles);
     free(matcher->users);
     free(matcher->always);
+    free(matcher->grams);
     free(matcher);
 }
 
@@ -130,10 +133,20 @@ enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern,
     if (status != FL_OK) {
         return status;
     }
-    fl_literals_of(pattern, &p->literals);
+    p->text = pattern;
     p->silent = flags & FL_PATTERN_SILENT;
     *number_r = matcher->patterns_n++;
     return FL_OK;
+}
+
+void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text)
+{
+    if (!matcher->grams) {
+        matcher->grams = calloc(1, sizeof *matcher->grams);
+    }
+    if (matcher->grams) { /* without memory for it the choice is only less good */
+        fl_grams_add(matcher->grams, text);
+    }
 }
 
 /* One (literal, pattern) pair while the needles are being sorted together. */
@@ -242,6 +255,12 @@ static enum fl_status build_scanner(struct fl_matcher *m, struct fl_err *err)
 
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
 {
+    for (uint32_t i = 0; i < matcher->patterns_n; i++) {
+        struct pattern *p = &matcher->patterns[i];
+        fl_literals_of(p->text, matcher->grams, &p->literals);
+    }
+    free(matcher->grams);
+    matcher->grams = NULL;
     enum fl_status status = build_needles(matcher, err);
     matcher->scans = hs_valid_platform() == HS_SUCCESS && !getenv("FAULTLINE_NO_VECTORSCAN");
     if (status == FL_OK && matcher->scans && matcher->needles_n) {

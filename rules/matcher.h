@@ -44,7 +44,8 @@ struct fl_candidate {
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
 void fl_matcher_free(struct fl_matcher *matcher);
 
-/* Compiles a pattern (byte mode) and gives it the next number from 0. A bad one is FL_SYNTAX, with
+/* Compiles a pattern (byte mode) and gives it the next number from 0; its text must live until
+ * fl_matcher_ready. A bad one is FL_SYNTAX, with
  * the text of the error and *at_r the offset. */
 enum fl_pattern_flags {
     FL_PATTERN_LINES = 1, /* ^ and $ match at inner line ends */
@@ -52,6 +53,9 @@ enum fl_pattern_flags {
 };
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;
+
+/* Shows the matcher a line of routine text, so that it looks for literals that are rare there. */
+void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text);
 
 /* Ends adding; builds the literal scanner. */
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err) FL_MUST_USE;

@@ -364,7 +364,12 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     enum fl_status status = FL_OK;
     bool diagnoses = false;
     for (uint32_t i = 0; i < set->rules_n; i++) {
-        diagnoses |= !set->rules[i].is_filter;
+        const struct fl_rule *rule = &set->rules[i];
+        bool routine = rule->is_filter || rule->role == FL_ROLE_PROGRESS;
+        for (size_t k = 0; routine && k < rule->match.n; k++) {
+            fl_matcher_show(set->lines, rule->match.item[k]);
+        }
+        diagnoses |= !rule->is_filter;
     }
     set->attention = set->traceback = UINT32_MAX;
     if (diagnoses) {

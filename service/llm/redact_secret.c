@@ -76,7 +76,7 @@ static bool match_prefix(const struct fl_redact_spot *spot, struct fl_redact_hit
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         const struct prefix *prefix = &prefixes[i];
         struct fl_str head = fl_str_of(prefix->text);
-        if (*s.p != *head.p || !fl_str_starts(s, head)) {
+        if (!fl_str_starts(s, head)) {
             continue;
         }
         struct fl_str tail = fl_str_skip(s, head.n);
