@@ -129,8 +129,7 @@ static void add_word(struct embedder *e, struct fl_str word, int weight)
     uint64_t hash = hash_bytes(seed_word, word.p, word.n);
     count(e, hash, weight);
     if (e->previous && weight > WEIGHT_MASK && e->previous_weight > WEIGHT_MASK) {
-        bool dull = weight == WEIGHT_COMMON && e->previous_weight == WEIGHT_COMMON;
-        count(e, mix(e->previous) + hash, dull ? WEIGHT_COMMON : WEIGHT_PAIR);
+        count(e, mix(e->previous) + hash, WEIGHT_PAIR);
     }
     if (weight >= WEIGHT_WORD && word.n > 2) {
         add_grams(e, word.p, word.n);

@@ -401,15 +401,19 @@ static void tell_remedy(struct fl_verdict *out)
     out->method = h->rule ? FL_METHOD_RULE : FL_METHOD_SIGNAL;
 }
 
+/* Did the job say that it was done? Did it make steps, and no unexplained trouble after them? */
 static bool any_success(const struct work *w, bool *progressed_r)
 {
     bool success = false;
+    long trouble = 0;
     *progressed_r = false;
     for (uint32_t i = 0; i < w->streams_n; i++) {
         const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
         success |= run->success;
         *progressed_r |= run->steps >= EPISODE_STEPS;
+        trouble += run->trouble;
     }
+    *progressed_r &= trouble == 0;
     return success;
 }
 
@@ -449,7 +453,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->summary = success ? FL_LIT("the job reported that it finished well")
                                : FL_LIT("the job was making progress and shows no failure");
     } else {
-        out->summary = FL_LIT("no known failure, no progress and no sign of success in the log");
+        out->summary = FL_LIT("no known failure in the log, and no sign that all went well");
         out->confidence = 0.2;
     }
     tell_symptoms(&w, order, out);

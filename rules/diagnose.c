@@ -385,6 +385,7 @@ static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
         return;
     }
     run->steps++;
+    run->trouble = 0;
     if (step >= 0) {
         run->first_step = run->first_step < 0 ? step : run->first_step;
         run->last_step = step;
@@ -499,7 +500,7 @@ static bool is_source(struct fl_str message)
            fl_str_starts(code, FL_LIT("except ")) || fl_str_starts(code, FL_LIT("return "));
 }
 
-bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
+enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n)
 {
@@ -507,12 +508,12 @@ bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, str
     hits->n = 0;
     hits->benign = false;
     if (is_source(message)) {
-        return false;
+        return FL_KNOWN_ROUTINE;
     }
     for (size_t i = 0; i < candidates_n; i++) {
         try_candidate(d, candidates[i].pattern, place, message, hits);
     }
-    bool known = false;
+    enum fl_known known = hits->n ? FL_KNOWN_ROUTINE : FL_KNOWN_NOT;
     double best = 0;
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
@@ -524,10 +525,15 @@ bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, str
         bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
         if (!(hits->benign && blames) && !vague) {
             act(d, hits->rule[i], &hits->captures[i], place, raw, order);
-            known |= blames || rule->role == FL_ROLE_SUCCESS;
+            known = blames || rule->role == FL_ROLE_SUCCESS ? FL_KNOWN_TELLING : known;
         }
     }
     return known;
+}
+
+void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream)
+{
+    run_of(d, stream)->trouble++;
 }
 
 static bool event_matches(struct fl_diagnosis *d, uint32_t pattern, struct fl_str text,

@@ -55,6 +55,7 @@ struct fl_run {
     const char *bad_metric;
     struct fl_sighting bad_first;
     long failures; /* findings of root or symptom role */
+    long trouble;  /* lines since the last step with words that failures use, known to no rule */
 };
 
 struct fl_stream {
@@ -82,11 +83,14 @@ enum fl_status fl_diagnosis_stream(struct fl_diagnosis *d, const char *name, con
 struct fl_stream *fl_diagnosis_streams(struct fl_diagnosis *d, uint32_t *n_r);
 
 /* One line that has candidates. `candidates` are patterns of set->lines. message: peeled text; raw:
- * the whole segment. order: its position in the stream. True when a rule knows it as more than
- * routine (it must not be filtered). */
-bool fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
+ * the whole segment. order: its position in the stream. A telling line must not be filtered. */
+enum fl_known { FL_KNOWN_NOT, FL_KNOWN_ROUTINE, FL_KNOWN_TELLING };
+enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n);
+
+/* A line of the stream in hand that looks like trouble and that no rule knows. */
+void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream);
 
 /* One joined event. place: of its first line, with the printer; lines_at: offsets of its lines. */
 struct fl_event_place {

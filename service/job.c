@@ -152,14 +152,13 @@ static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c
     return p;
 }
 
-/* True when a diagnosis rule knows the line. */
-static bool judge(struct fl_job *job, struct fl_str text, const struct fl_line_at *at,
+static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct fl_line_at *at,
                   const struct proposed *p, struct fl_place *place_r)
 {
     struct fl_prefix prefix;
     size_t peeled = fl_prefix_peel(text, &prefix);
     struct fl_str message = fl_str_skip(text, peeled);
-    bool known = false;
+    enum fl_known known = FL_KNOWN_NOT;
     *place_r = place_of(job, at, &prefix, message);
     bool code = message.n && message.p[0] == ' ' &&
                 fl_events_expects_code(&job->events, event_key(&prefix));
@@ -186,9 +185,13 @@ static void on_line(struct fl_job *job, const struct fl_batch *batch, size_t i,
     uint32_t rule = 0;
     bool whole = !(at->flags & FL_LINE_CUT);
     bool dropped = n && whole && fl_filter_drops(job->set, job->work, text, c, n, &rule);
-    bool known = false;
+    enum fl_known how = FL_KNOWN_NOT;
     if (p.rules || p.opens || job->events.open_n) {
-        known = judge(job, text, at, &p, &place);
+        how = judge(job, text, at, &p, &place);
+    }
+    bool known = how == FL_KNOWN_TELLING;
+    if (p.trouble && !dropped && how == FL_KNOWN_NOT) {
+        fl_diagnosis_trouble(job->diagnosis, job->stream);
     }
     stream->dropped += dropped && !known;
     stream->kept += !dropped || known;
