@@ -50,7 +50,9 @@ static struct fl_ask_line *ask_lines(struct fl_result *r, size_t *n_r)
     struct fl_ask_line *lines = fl_arena_alloc(&r->arena, (*n_r + 1) * sizeof *lines);
     for (size_t i = 0; lines && i < *n_r; i++) {
         const struct fl_view_line *last = i ? &view[i - 1] : NULL;
-        bool follows = last && last->stream == view[i].stream && last->order + 1 == view[i].order;
+        bool follows = last && last->stream == view[i].stream
+                           ? last->order + 1 == view[i].order
+                           : view[i].order == 0;
         lines[i] = (struct fl_ask_line){fl_str_of(streams[view[i].stream].name), view[i].line,
                                         view[i].rank, view[i].text, !follows};
     }
