@@ -1,0 +1,472 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of the program, as its users and their scripts meet it.
+
+    commands.py PATH/TO/faultline [NAME...]      runs the tests whose names contain one of the NAMEs
+
+bad_input.py uses the same small frame: a test is a function that takes a Case.
+"""
+import gzip
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SAMPLES = os.path.join(HERE, "..", "..", "data", "samples")
+JOB = os.path.join(SAMPLES, "llama-pretrain-8rank")
+HEALTHY = os.path.join(SAMPLES, "healthy-finetune", "job.log")
+CRASH = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|\.[ch]:\d+:\d+: runtime error")
+ACTIONS = ("none restart restart_exclude_node restart_from_earlier_checkpoint wait_and_retry fix_config fix_code fix_data "
+           "fix_environment increase_limit drain_node escalate").split()
+OOM = ("[rank3]: torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 5.11 GiB. GPU 3 has a total capacity of "
+       "79.15 GiB of which 1.07 GiB is free.")
+
+
+class Case:
+    """One test: a folder of its own, and what was found wrong."""
+
+    def __init__(self, binary, folder):
+        self.binary = binary
+        self.folder = folder
+        self.state = os.path.join(folder, "state")
+        self.faults = []
+        self.skipped = None
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "FAULTLINE_"))}
+        self.env.update(HOME=folder, XDG_CONFIG_HOME=folder, XDG_STATE_HOME=folder, FAULTLINE_STATE=self.state)
+        if "FAULTLINE_SHARE" in os.environ:
+            self.env["FAULTLINE_SHARE"] = os.environ["FAULTLINE_SHARE"]
+
+    def check(self, good, what):
+        if not good:
+            self.faults.append(what)
+        return good
+
+    def write(self, name, content):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def run(self, *args, status=0, says=(), stdin=b"", timeout=120, **more):
+        """Runs the program; its exit status and the words it must say on standard error are checked."""
+        done = subprocess.run([self.binary, *args], input=stdin, capture_output=True, timeout=timeout, env=self.env, **more)
+        done.err = done.stderr.decode("utf-8", "replace")
+        done.out = done.stdout.decode("utf-8", "replace")
+        told = "%s: " % " ".join(os.path.basename(a)[:60] for a in args)
+        self.check(done.returncode >= 0 and not CRASH.search(done.err), told + "crashed (%d): %s" % (done.returncode, done.err[-1500:]))
+        self.check(status is None or done.returncode == status,
+                   told + "exit status %d instead of %s; it said: %s" % (done.returncode, status, done.err[-600:].strip()))
+        for word in [says] if isinstance(says, str) else says:
+            self.check(word in done.err, told + "the message lacks %r: %s" % (word, done.err[-600:].strip()))
+        return done
+
+    def verdict(self, *args, **more):
+        """The JSON verdict of `diagnose`; {} (and a fault) when there is none."""
+        done = self.run("diagnose", "--format", "json", *args, **more)
+        try:
+            return json.loads(done.stdout.decode("utf-8"))
+        except ValueError as e:
+            self.check(False, "diagnose %s: no JSON verdict (%s): %r" % (" ".join(map(str, args))[-200:], e, done.out[:200]))
+            return {}
+
+
+def run_tests(tests, argv):
+    if len(argv) < 2:
+        sys.exit("usage: %s PATH/TO/faultline [NAME...]" % argv[0])
+    bad = 0
+    for test in tests:
+        name = test.__name__
+        if argv[2:] and not any(part in name for part in argv[2:]):
+            continue
+        folder = tempfile.mkdtemp(prefix="faultline-")
+        case = Case(os.path.abspath(argv[1]), folder)
+        try:
+            test(case)
+        except Exception:  # a test that breaks is a test that failed
+            case.faults.append(traceback.format_exc())
+        shutil.rmtree(folder, ignore_errors=True)
+        bad += bool(case.faults)
+        for fault in case.faults:
+            print("FAIL %s: %s" % (name, fault))
+        if not case.faults:
+            print("skip %s: %s" % (name, case.skipped) if case.skipped else "ok   %s" % name)
+        sys.stdout.flush()
+    return 1 if bad else 0
+
+
+# ---------------------------------------------------------------------------------------------- diagnose
+
+KEYS = {
+    "": "schema job verdict cause category severity confidence method summary evidence symptoms hypotheses faulty signals "
+        "progress recoverable action recovery similar stats",
+    "job": "id streams",
+    "faulty": "rank local_rank node gpu",
+    "progress": "last_step last_checkpoint_step lost_steps",
+    "stats": "seconds kept_lines model_calls model_tokens",
+}
+PARTS = {
+    "evidence": "file line offset text rank node rule",
+    "symptoms": "cause count first",
+    "hypotheses": "cause confidence evidence",
+    "signals": "metric kind from_step to_step rank severity confidence",
+    "similar": "incident similarity cause resolution",
+}
+
+
+def has_keys(c, value, keys, where):
+    missing = [k for k in keys.split() if k not in value]
+    c.check(not missing, "the verdict lacks %s in %s" % (", ".join(missing), where or "its top"))
+
+
+def is_verbatim(c, folder, evidence):
+    path = os.path.join(folder, evidence["file"])
+    with open(path, "rb") as f:
+        data = f.read()
+    text = evidence["text"].encode()
+    at = evidence["offset"]
+    c.check(data[at:at + len(text)] == text, "%s: evidence is not at offset %d: %r" % (evidence["file"], at, text[:80]))
+    line = data.count(b"\n", 0, at) + 1
+    c.check(line == evidence["line"], "%s: evidence said to be in line %d is in %d" % (evidence["file"], evidence["line"], line))
+
+
+def test_diagnose_json(c):
+    v = c.verdict(JOB)
+    for where, keys in KEYS.items():
+        has_keys(c, v.get(where, {}) if where else v, keys, where)
+    for where, keys in PARTS.items():
+        for item in v.get(where, []):
+            has_keys(c, item, keys, where)
+    c.check(v["schema"] == "faultline.verdict/1", "schema is %r" % v["schema"])
+    c.check((v["verdict"], v["cause"], v["category"]) == ("failed", "gpu_ecc_error", "infrastructure"), "the sample is called %s, %s, %s" % (v["verdict"], v["cause"], v["category"]))
+    c.check(v["faulty"]["rank"] == 5, "the faulty rank of the sample is 5, not %r" % v["faulty"]["rank"])
+    c.check(v["action"] in ACTIONS, "unknown action %r" % v["action"])
+    c.check(v["severity"] in ("low", "medium", "high", "critical"), "severity %r" % v["severity"])
+    c.check(v["method"] in ("rule", "signal", "incident", "model"), "method %r" % v["method"])
+    c.check(0 <= v["confidence"] <= 1, "confidence %r" % v["confidence"])
+    c.check(v["recovery"] and all(isinstance(s, str) for s in v["recovery"]), "no recovery steps")
+    c.check(v["stats"]["model_calls"] == 0, "a model was called without an endpoint")
+    c.check(v["progress"]["last_checkpoint_step"] == 61000, "last checkpoint %r" % v["progress"]["last_checkpoint_step"])
+    c.check(len(v["job"]["streams"]) == 9, "%d streams instead of 9" % len(v["job"]["streams"]))
+    for s in v["job"]["streams"]:
+        size = os.path.getsize(os.path.join(JOB, s["name"]))
+        c.check(s["bytes"] == size, "%s: %d bytes of %d read" % (s["name"], s["bytes"], size))
+    c.check(v["evidence"], "no evidence")
+    for e in v["evidence"]:
+        is_verbatim(c, JOB, e)
+
+
+def test_diagnose_text(c):
+    out = c.run("diagnose", JOB).out
+    c.check("\x1b" not in out, "colour in a pipe")
+    c.check(out.count("\n") < 40, "%d lines of text" % out.count("\n"))
+    for word in ("FAILED", "gpu_ecc_error", "rank 5", "rank5.log:", "restart_exclude_node", "61000"):
+        c.check(word in out, "the text lacks %r" % word)
+
+
+def test_diagnose_markdown(c):
+    out = c.run("diagnose", "-f", "markdown", JOB).out
+    c.check(out.startswith("## failed: gpu_ecc_error\n"), "the title is %r" % out[:60])
+    c.check("**action** `restart_exclude_node`" in out, "no action")
+    c.check("\x1b" not in out, "colour in Markdown")
+
+
+def test_diagnose_healthy(c):
+    v = c.verdict(HEALTHY)
+    c.check((v["verdict"], v["cause"], v["category"], v["action"]) == ("healthy", None, "none", "none"), "the healthy sample is called %s, %s, %s, %s" % (v["verdict"], v["cause"], v["category"], v["action"]))
+    c.run("diagnose", "--fail-on", "low", HEALTHY, status=0)
+
+
+def test_diagnose_same_by_any_way_in(c):
+    """Standard input, several files, a folder, gzip: the same cause, line and offset."""
+    with open(os.path.join(JOB, "rank5.log"), "rb") as f:
+        data = f.read()
+    rank5 = c.write("job.log", data)  # a name that says nothing of a rank
+    wants = [(e["line"], e["offset"], e["text"]) for e in c.verdict(rank5)["evidence"]]
+    ways = {"standard input": c.verdict("-", stdin=data),
+            "gzip": c.verdict(c.write("job.log.gz", gzip.compress(data))),
+            "two gzip members": c.verdict(c.write("twice.log.gz", gzip.compress(data[:9000]) + gzip.compress(data[9000:])))}
+    if shutil.which("zstd"):
+        packed = subprocess.run(["zstd", "-q", "-c", rank5], capture_output=True, check=True).stdout
+        ways["zstd"] = c.verdict(c.write("job.log.zst", packed))
+    for way, v in ways.items():
+        got = [(e["line"], e["offset"], e["text"]) for e in v.get("evidence", [])]
+        c.check(v.get("cause") == "gpu_ecc_error" and got == wants, "%s: %s, evidence %s instead of %s" % (way, v.get("cause"), got, wants))
+    files = sorted(os.listdir(JOB))
+    whole = c.verdict(JOB)
+    several = c.verdict(*[os.path.join(JOB, f) for f in files])
+    for key in ("verdict", "cause", "confidence", "summary", "action", "faulty", "progress"):
+        c.check(whole[key] == several[key], "folder and files differ in %s: %r, %r" % (key, whole[key], several[key]))
+
+
+def test_diagnose_follow(c):
+    path = c.write("job.log", "iteration 1 loss: 2.1\n")
+    p = subprocess.Popen([c.binary, "diagnose", "--follow", "--format", "json", path], env=c.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)
+    with open(path, "a") as f:
+        for i in range(2, 40):
+            f.write("iteration %d loss: 2.0\n" % i)
+            f.flush()
+        f.write(OOM + "\n")
+    time.sleep(1)
+    c.check(p.poll() is None, "--follow ended by itself")
+    p.send_signal(signal.SIGTERM)
+    try:
+        out, err = p.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        p.communicate()
+        c.check(False, "--follow did not end within a minute of SIGTERM")
+        return
+    c.check(p.returncode == 0, "exit status %d: %s" % (p.returncode, err.decode()))
+    v = json.loads(out or b"{}")
+    c.check(v.get("cause") == "gpu_oom" and v["evidence"][0]["line"] == 40, "followed to %r" % (v.get("cause"),))
+
+
+# ------------------------------------------------------------------------------------------------ filter
+
+def filter_log(seed):
+    """Lines of every awkward kind; the last has no newline."""
+    r = random.Random(seed)
+    words = [b"step", b"loss", b"INFO", b"WARN", b"error", b"rank", b"epoch", b"nan", b"10.0.0.1", b"[ok]", b"\xff\xfe", b"\xc3\xa9", b"\x00", b"\t", b"a.b"]
+    lines = []
+    for i in range(4000):
+        line = b" ".join(r.choice(words) for _ in range(r.randrange(0, 12))) + b" %d" % r.randrange(1000)
+        if i % 7 == 0:
+            line += b"\r"
+        if i % 11 == 0:
+            line = line.replace(b" ", b"\r", 2)
+        if i % 400 == 5:
+            line = b"x" * r.randrange(20000, 60000) + line
+        if i % 400 == 9:
+            line = line + b" " + b"y" * r.randrange(20000, 60000)
+        if i % 50 == 3:
+            line = b""
+        lines.append(line)
+    return b"\n".join(lines)
+
+
+REGEXES = [r"^step\b", r"loss \d+\r?$", r"INFO.*(?:rank|epoch) ", r"(?i)ERROR nan", r"10\.0\.0\.\d+ \[ok\]", r"\xff\xfe\s", r"^x{100,}.*WARN", r" y{50,}$", r"a\.b\t", r"^(?!.*step)epoch"]
+
+
+def test_filter_only_is_what_the_regexes_say(c):
+    rules = c.write("only.json", json.dumps(REGEXES))
+    compiled = [re.compile(x.encode("latin-1")) for x in REGEXES]
+    for seed in (1, 2):
+        data = filter_log(seed)
+        kept = [line for line in data.split(b"\n") if not any(x.search(line) for x in compiled)]
+        ended = [line + b"\n" for line in data.split(b"\n")]
+        ended[-1] = ended[-1][:-1]
+        want = b"".join(line for line, bare in zip(ended, data.split(b"\n")) if not any(x.search(bare) for x in compiled))
+        c.check(100 < len(kept) < 3900, "the test itself keeps %d lines" % len(kept))
+        path = c.write("filter%d.log" % seed, data)
+        got_file = c.run("filter", "--only", rules, path).stdout
+        got_pipe = c.run("filter", "--only", rules, stdin=data).stdout
+        c.check(got_pipe == got_file, "file and pipe differ")
+        if got_file != want:
+            got = got_file.split(b"\n")
+            at = next((i for i, (a, b) in enumerate(zip(got, want.split(b"\n"))) if a != b), -1)
+            c.check(False, "seed %d: %d bytes instead of %d; first difference in kept line %d: %r" % (seed, len(got_file), len(want), at, got[at][:100]))
+
+
+def test_filter_is_a_pipe(c):
+    with open(os.path.join(JOB, "rank5.log"), "rb") as f:
+        data = f.read()
+    done = c.run("filter", stdin=data, says="lines, ")
+    rest = iter(data.splitlines(True))
+    got = done.stdout.splitlines(True)
+    c.check(all(line in rest for line in got), "what comes out is no subsequence of what went in")
+    c.check(0 < len(got) < data.count(b"\n"), "%d of %d lines kept" % (len(got), data.count(b"\n")))
+    c.check(b"uncorrectable ECC error" in done.stdout, "the decisive line was filtered")
+    c.check(done.stdout.endswith(b"".join(data.splitlines(True)[-20:])), "the last 20 lines were touched")
+    c.check(c.run("filter", "-", stdin=data).stdout == done.stdout, "- differs from no PATH")
+    c.check(c.run("filter", c.write("a.log.gz", gzip.compress(data))).stdout == done.stdout, "gzip differs")
+    c.check(c.run("filter", stdin=b"").stdout == b"", "something out of nothing")
+    told = c.run("filter", "--explain", stdin=data)
+    c.check(told.stdout == done.stdout, "--explain changes the output")
+    dropped = told.err.count("dropped by ")
+    c.check(dropped == data.count(b"\n") - len(got), "--explain names %d of %d dropped lines" % (dropped, data.count(b"\n") - len(got)))
+
+
+def test_filter_keeps_what_it_cannot_judge(c):
+    rules = c.write("only.json", json.dumps(["z+"]))
+    data = b"z" * (1 << 20) + b"\nzz\nkeep\n" + b"z" * (70 << 10)
+    c.check(c.run("filter", "--only", rules, stdin=data).stdout == data.replace(b"\nzz\n", b"\n"), "an overlong line was dropped or changed")
+
+
+def test_filter_into_a_closed_pipe(c):
+    p = subprocess.Popen([c.binary, "filter", os.path.join(JOB, "rank5.log")], env=c.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.close()
+    err = p.stderr.read().decode()
+    p.stderr.close()
+    c.check(p.wait(60) >= 0 and not CRASH.search(err), "crashed: %s" % err)
+
+
+# ------------------------------------------------------------------------------------------------- rules
+
+RULE = {"format": "faultline.diagnosis/1", "rules": [{
+    "id": "site-widget-pressure", "cause": "node_failure", "role": "root", "any": [r"widget cooling lost pressure in bay (?<bay>\d+)"],
+    "confidence": 0.95, "summary": "The widget of bay {bay} lost its cooling", "action": "drain_node", "recovery": ["Call the widget desk"],
+    "samples": {"match": ["widget cooling lost pressure in bay 7"], "nomatch": ["widget cooling has pressure in bay 7"]}}]}
+
+
+def test_rules_list_show(c):
+    rows = c.run("rules", "list").out.splitlines()
+    listed = json.loads(c.run("rules", "list", "--format", "json").out)
+    c.check(len(rows) == len(listed) > 100, "%d rows, %d in JSON" % (len(rows), len(listed)))
+    c.check(not [r for r in rows if " broken " in r], "a shipped rule is broken")
+    c.check(len({r["id"] for r in listed}) == len(listed), "an id stands twice")
+    one = json.loads(c.run("rules", "show", listed[0]["id"]).out)
+    c.check(one == listed[0], "show and list differ")
+    c.run("rules", "show", "no-such-rule", status=3, says="no-such-rule")
+    c.run("rules", status=2)
+    c.run("rules", "frobnicate", status=2, says="frobnicate")
+
+
+def test_rules_test_lint(c):
+    path = c.write("site.json", json.dumps(RULE))
+    log = c.write("w.log", "nothing here\nwidget cooling lost pressure in bay 3\n")
+    c.check("1 rules, 0 bad" in c.run("rules", "lint", path).out, "a good file is not good")
+    c.run("rules", "lint")
+    c.run("rules", "test")
+    out = c.run("rules", "test", path, log).out
+    c.check("w.log:2: site-widget-pressure" in out, "the matching line is not shown: %r" % out)
+    bad = json.loads(json.dumps(RULE))
+    bad["rules"][0]["samples"]["nomatch"].append("widget cooling lost pressure in bay 9")
+    c.run("rules", "lint", c.write("bad.json", json.dumps(bad)), status=1, says=["bad.json", "site-widget-pressure", "nomatch[1]"])
+
+
+def test_rules_import_export(c):
+    path = c.write("site.json", json.dumps(RULE))
+    log = c.write("w.log", "widget cooling lost pressure in bay 3\n")
+    c.check(c.verdict(log)["cause"] != "node_failure", "the rule applies before it is imported")
+    c.run("rules", "import", path)
+    v = c.verdict(log)
+    c.check(v["cause"] == "node_failure" and v["summary"] == "The widget of bay 3 lost its cooling", "the imported rule does not apply: %r" % v["summary"])
+    c.check((v["action"], v["recovery"]) == ("drain_node", ["Call the widget desk"]), "action and recovery of the rule are not used")
+    out = c.run("rules", "export").out
+    c.check([r["id"] for r in json.loads(out)["rules"]] == ["site-widget-pressure"], "export gives %s" % out[:200])
+    again = c.write("again.json", out)
+    c.run("rules", "lint", again)
+    other = os.path.join(c.folder, "other")
+    c.run("rules", "--state", other, "import", again)
+    c.check(c.verdict("--state", other, log)["cause"] == "node_failure", "an exported rule does not apply elsewhere")
+    os.remove(os.path.join(c.state, "rules", "operator", "site.json"))
+    c.check(c.verdict(log)["cause"] != "node_failure", "the rule still applies after its file was removed")
+
+
+def test_rules_states(c):
+    """Only an active rule decides; proposed, shadow and retired ones are listed, no more."""
+    log = c.write("w.log", "widget cooling lost pressure in bay 3\n")
+    data = b"".join(b"widget telemetry %d\n" % i for i in range(100))
+    for state in ("proposed", "shadow", "active", "retired"):
+        c.run("rules", "import", c.write("site.json", json.dumps(dict(RULE, rules=[dict(RULE["rules"][0], state=state)]))))
+        c.run("rules", "import", c.write("filter.json", json.dumps({"format": "faultline.filters/1", "stack": "site", "rules": [
+            {"id": "site-telemetry", "pattern": "widget telemetry \\d+", "state": state, "samples": {"match": ["widget telemetry 3"], "nomatch": ["widget 3"]}}]})))
+        rows = [r for r in c.run("rules", "list").out.splitlines() if r.startswith("site-")]
+        c.check(len(rows) == 2 and all(" %s " % state in r for r in rows), "%s: list says %s" % (state, rows))
+        v = c.verdict(log)
+        c.check((v["cause"] == "node_failure") == (state == "active"), "a rule in state %s: cause %r" % (state, v["cause"]))
+        kept = c.run("filter", stdin=data).stdout.count(b"\n")
+        c.check(kept == (20 if state == "active" else 100), "a filter rule in state %s: %d lines kept" % (state, kept))
+
+
+def test_rules_import_prototype_files(c):
+    c.run("rules", "import", c.write("filter_rules.json", json.dumps([r"^widget telemetry \d+$"])))
+    c.run("rules", "import", c.write("diagnosis_rules.json", json.dumps([{"regex": "widget cooling lost", "diagnosis": {"cause": "node_failure", "summary": "widget trouble"}}])))
+    v = c.verdict(c.write("w.log", "widget cooling lost pressure\n"))
+    c.check((v["cause"], v["summary"]) == ("node_failure", "widget trouble"), "%r, %r" % (v["cause"], v["summary"]))
+    data = b"".join(b"widget telemetry %d\n" % i for i in range(100))
+    c.check(len(c.run("filter", stdin=data).stdout.splitlines()) == 20, "an imported filter rule does not apply")
+
+
+# --------------------------------------------------------------------------------------------- incidents
+
+INCIDENT = {"cause": "node_failure", "stack": "widget", "title": "Widget overheated", "summary": "The widget of bay 4 overheated",
+            "text": "widget cooling lost pressure in bay 4\nwidget emergency stop", "resolution": "Replaced the widget pump", "action": "drain_node", "outcome": "resolved"}
+
+
+def test_incidents(c):
+    path = c.write("one.json", json.dumps(INCIDENT))
+    name = c.run("incidents", "add", path).out.strip()
+    c.check(name, "add gives no id")
+    listed = json.loads(c.run("incidents", "list", "--limit", "0", "--format", "json").out)["incidents"]
+    c.check(name in [i["id"] for i in listed] and len(listed) > 50, "list does not have it (of %d)" % len(listed))
+    few = json.loads(c.run("incidents", "list", "-n", "3", "--cause", "node_failure", "-f", "json").out)["incidents"]
+    c.check(0 < len(few) <= 3 and {i["cause"] for i in few} == {"node_failure"}, "--cause and --limit give %s" % few)
+    one = json.loads(c.run("incidents", "show", name, "-f", "json").out)
+    c.check({k: one.get(k) for k in INCIDENT} == INCIDENT, "show differs from what was added: %s" % one)
+    c.check("Replaced the widget pump" in c.run("incidents", "show", name).out, "text of show")
+    hits = json.loads(c.run("incidents", "search", "widget cooling lost pressure", "-f", "json").out)["incidents"]
+    c.check(hits and hits[0]["incident"]["id"] == name, "search does not find it first")
+    c.check(name in c.run("incidents", "search", "-", stdin=b"widget cooling lost pressure in bay 8\n").out, "search of standard input")
+    v = c.verdict(c.write("w.log", "Error: widget cooling lost pressure in bay 8\nwidget emergency stop\n"))
+    c.check(name in [s["incident"] for s in v["similar"]], "diagnose does not remember it: %s" % v["similar"])
+    dump = c.run("incidents", "export").stdout
+    c.check(len([json.loads(x) for x in dump.splitlines()]) == len(listed), "export gives another number than list")
+    c.run("incidents", "forget", name)
+    c.run("incidents", "show", name, status=3, says=name)
+    c.check(name not in c.run("incidents", "search", "widget cooling lost pressure").out, "forgotten, but found")
+    c.run("incidents", "import", c.write("dump.jsonl", dump))
+    c.check(json.loads(c.run("incidents", "show", name, "-f", "json").out)["title"] == INCIDENT["title"], "import of the export")
+    c.run("incidents", "forget", "no-such-incident", status=3, says="no-such-incident")
+    c.run("incidents", status=2)
+    c.run("incidents", "frobnicate", status=2, says="frobnicate")
+    c.run("incidents", "add", c.write("bad.json", '{"cause": "no_such_cause", "title": "x"'), status=3, says="bad.json")
+
+
+# ------------------------------------------------------------------------------------- config, doctor, help
+
+def test_config(c):
+    c.env.update(OPENAI_API_KEY="sk-secret-value", OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    c.write("faultline/config.json", json.dumps({"model": "from-file", "base_url": "http://nowhere/v1", "deadline_seconds": 7}))
+    out = c.run("config").out
+    c.check("sk-secret-value" not in out, "config shows the key")
+    for setting, source, value in (("base_url", "environment", "http://127.0.0.1:9/v1"), ("model", "configuration file", "from-file"), ("deadline_seconds", "configuration file", "7"), ("state", "environment", c.state)):
+        row = next((r for r in out.splitlines() if r.startswith(setting)), "")
+        c.check(source in row and row.rstrip().endswith(value), "%s: %r" % (setting, row))
+    c.env["FAULTLINE_CONFIG"] = c.write("bad.json", '{"modle": "x"}')
+    c.run("config", status=3, says=["bad.json", "modle"])
+    c.env["FAULTLINE_CONFIG"] = c.write("bad2.json", '{"model": ')
+    c.run("diagnose", JOB, status=3, says="bad2.json")
+    c.env["FAULTLINE_CONFIG"] = c.write("none", "") + "-at-all.json"
+    c.run("config", status=3, says="none-at-all.json")
+
+
+def test_doctor_version(c):
+    out = c.run("doctor").out
+    c.check("!!" not in out and "rules" in out and "none set: nothing is ever sent" in out, out)
+    c.env["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
+    c.check("FAULTLINE_MODEL is not" in c.run("doctor", status=1).out, "half an endpoint is not told")
+    for args in (("version",), ("--version",)):
+        c.check(re.fullmatch(r"faultline \d+\.\d+\.\d+\S*\n", c.run(*args).out), "%s prints something else" % args)
+
+
+def test_help(c):
+    options = {"diagnose": "--format --follow --offline --state --fail-on --base-url --model --deadline", "filter": "--only --explain --state",
+               "rules": "--state --format list show test lint import export", "incidents": "--state --format --limit --cause list show search add forget export import",
+               "eval": "--verbose", "config": "", "doctor": "--state", "version": ""}
+    top = c.run("--help").out
+    c.check(c.run("-h").out == top == c.run("help").out, "-h, --help and help differ")
+    known = re.findall(r"^  (\w+) +\S", top, re.M)
+    c.check(set(options) <= set(known), "--help lacks %s" % (set(options) - set(known)))
+    for command in known:
+        out = c.run(command, "--help").out
+        for word in options.get(command, "").split():
+            c.check(word in out, "%s --help lacks %s" % (command, word))
+        if command != "version":
+            c.check(out.startswith("Usage: faultline %s" % command), "%s --help begins %r" % (command, out[:40]))
+
+
+TESTS = [f for name, f in sorted(globals().items()) if name.startswith("test_")]
+
+if __name__ == "__main__":
+    sys.exit(run_tests(TESTS, sys.argv))

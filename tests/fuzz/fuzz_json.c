@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The JSON reader on any bytes; what it takes, the writer gives back so that it reads the same. */
+#include "service/base/json.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool so)
+{
+    if (!so) {
+        abort();
+    }
+}
+
+static void write(const fl_json *root, bool pretty, struct fl_buf *out)
+{
+    struct fl_jw w;
+    fl_buf_init(out, 1 << 22);
+    fl_jw_init(&w, out, pretty);
+    fl_jw_json(&w, root);
+    must(out->failed == FL_OK);
+}
+
+static void again(const fl_json *root, bool pretty)
+{
+    struct fl_err err = {0};
+    struct fl_buf first;
+    struct fl_buf second;
+    fl_json *copy = NULL;
+    write(root, pretty, &first);
+    must(fl_json_parse(fl_buf_str(&first), "written", &copy, &err) == FL_OK);
+    write(copy, pretty, &second);
+    must(fl_str_eq(fl_buf_str(&first), fl_buf_str(&second)));
+    fl_json_free(copy);
+    fl_buf_free(&first);
+    fl_buf_free(&second);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size ? size : 1);
+    must(text != NULL);
+    memcpy(text, data, size);
+    struct fl_err err = {0};
+    fl_json *root = NULL;
+    if (fl_json_parse((struct fl_str){text, size}, "fuzz", &root, &err) == FL_OK) {
+        again(root, false);
+        again(root, true);
+    } else {
+        must(root == NULL && err.msg[0] != '\0');
+    }
+    fl_json_free(root);
+    free(text);
+    return 0;
+}
