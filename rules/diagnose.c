@@ -4,6 +4,8 @@
  * printer) are one with a count; the first tells where it began, the last whether it was the end. */
 #include "rules/diagnose.h"
 
+#include "rules/summary.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,87 +170,6 @@ static long captured_number(const struct fl_captures *c, const char *name)
     return fl_str_take_number(&rest, &value) ? value : -1;
 }
 
-/* The values a summary may name: captures first, then what is known of the printer. */
-static bool lookup(const struct fl_captures *c, const struct fl_place *place, struct fl_str key,
-                   struct fl_buf *out)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (fl_str_eq(fl_str_of(c->item[i].name), key) && c->item[i].text.n) {
-            struct fl_str text = fl_str_trim(c->item[i].text);
-            text.n = text.n > 200 ? 200 : text.n;
-            for (size_t k = 0; k < text.n; k++) {
-                char ch = text.p[k];
-                fl_buf_add(out, (unsigned char)ch < ' ' ? " " : &ch, 1);
-            }
-            return true;
-        }
-    }
-    long number = fl_str_eq(key, FL_LIT("rank"))         ? place->rank
-                  : fl_str_eq(key, FL_LIT("local_rank")) ? place->local_rank
-                  : fl_str_eq(key, FL_LIT("gpu"))        ? place->gpu
-                                                         : -1;
-    if (number >= 0) {
-        fl_buf_addf(out, "%ld", number);
-        return true;
-    }
-    if (fl_str_eq(key, FL_LIT("node")) && place->node.n) {
-        fl_buf_add_str(out, place->node);
-        return true;
-    }
-    return false;
-}
-
-/* One stretch of the template; false when a placeholder in it has no value. */
-static bool fill_part(struct fl_str part, const struct fl_captures *c, const struct fl_place *place,
-                      struct fl_buf *out)
-{
-    bool all = true;
-    while (part.n) {
-        const char *close = part.p[0] == '{' ? memchr(part.p, '}', part.n) : NULL;
-        if (close) {
-            struct fl_str key = {part.p + 1, (size_t)(close - part.p - 1)};
-            if (!lookup(c, place, key, out)) {
-                fl_buf_add_text(out, "?");
-                all = false;
-            }
-            part = fl_str_skip(part, key.n + 2);
-        } else {
-            fl_buf_add(out, part.p, 1);
-            part = fl_str_skip(part, 1);
-        }
-    }
-    return all;
-}
-
-/* "text {name}[[ and {optional}]]": a bracketed clause with an unknown name is dropped. */
-static struct fl_str fill(struct fl_arena *arena, const char *template, const struct fl_captures *c,
-                          const struct fl_place *place)
-{
-    struct fl_buf out;
-    struct fl_str rest = fl_str_of(template);
-    fl_buf_init(&out, 2048);
-    while (rest.n) {
-        const char *open = fl_str_find(rest, FL_LIT("[["));
-        size_t n = open ? (size_t)(open - rest.p) : rest.n;
-        fill_part((struct fl_str){rest.p, n}, c, place, &out);
-        rest = fl_str_skip(rest, n);
-        if (!open) {
-            break;
-        }
-        rest = fl_str_skip(rest, 2);
-        const char *close = fl_str_find(rest, FL_LIT("]]"));
-        n = close ? (size_t)(close - rest.p) : rest.n;
-        size_t before = out.n;
-        if (!fill_part((struct fl_str){rest.p, n}, c, place, &out)) {
-            out.n = before;
-        }
-        rest = fl_str_skip(rest, close ? n + 2 : n);
-    }
-    struct fl_str text = fl_arena_str(arena, fl_buf_str(&out));
-    fl_buf_free(&out);
-    return text;
-}
-
 static struct fl_run *run_of(struct fl_diagnosis *d, uint32_t stream)
 {
     struct fl_stream *s = &d->streams[stream];
@@ -332,7 +253,7 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     s = sight(d, place, c, text, order);
     d->findings[d->findings_n++] = (struct fl_finding){
         .rule = rule_index, .run = run, .count = 1, .first = s, .last = s,
-        .summary = fill(&d->arena, rule->summary ? rule->summary : "", c, &s.place)};
+        .summary = fl_summary_fill(&d->arena, rule->summary ? rule->summary : "", c, &s.place)};
     if (rule->role == FL_ROLE_ROOT || rule->role == FL_ROLE_SYMPTOM) {
         run_of(d, place->stream)->failures++;
     }
@@ -623,21 +544,4 @@ void fl_diagnosis_end(struct fl_diagnosis *d)
         }
     }
     d->findings_n = kept;
-}
-
-bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, struct fl_str raw,
-                     const struct fl_candidate *candidates, size_t n, uint32_t *rule_r)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t owner = set->line_owner[candidates[i].pattern].rule;
-        if (owner == UINT32_MAX || !set->rules[owner].is_filter || set->rules[owner].broken ||
-            set->rules[owner].state != FL_STATE_ACTIVE) {
-            continue;
-        }
-        if (fl_matcher_try(set->lines, work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES) {
-            *rule_r = owner;
-            return true;
-        }
-    }
-    return false;
 }

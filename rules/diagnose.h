@@ -108,7 +108,3 @@ const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, siz
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
 long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */
-
-/* True when a filter rule among the candidates drops the raw line. */
-bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, struct fl_str raw,
-                     const struct fl_candidate *candidates, size_t n, uint32_t *rule_r);

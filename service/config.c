@@ -111,7 +111,10 @@ enum fl_status fl_config_load(struct fl_config *config, struct fl_err *err)
         }
     }
     if (status == FL_OK && !config->value[FL_SET_STATE]) {
-        config->value[FL_SET_STATE] = fl_paths_state(NULL);
+        char path[FL_PATHS_BYTES];
+        const char *state = fl_paths_state(NULL, path);
+        config->value[FL_SET_STATE] =
+            state ? fl_arena_text(&config->arena, fl_str_of(state)) : NULL;
         config->from[FL_SET_STATE] = "default";
     }
     return status;

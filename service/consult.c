@@ -240,10 +240,11 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
             causes[ask.causes_n++] = t->causes[i].slug;
         }
     }
+    char prompts[FL_PATHS_BYTES];
     struct fl_ask_config endpoint = {.base_url = config->value[FL_SET_BASE_URL],
                                      .api_key = config->value[FL_SET_API_KEY],
                                      .model = config->value[FL_SET_MODEL],
-                                     .prompts_dir = fl_paths_data("prompts"),
+                                     .prompts_dir = fl_paths_data("prompts", prompts),
                                      .deadline_s = fl_config_int(config, FL_SET_DEADLINE, 60)};
     struct fl_ask_answer answer = {.confidence = 0};
     struct fl_err err = {0};

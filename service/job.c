@@ -3,6 +3,7 @@
  * or one that may belong to an open event, has its prefix peeled and its time read. */
 #include "service/job.h"
 
+#include "rules/filter.h"
 #include "service/base/clock.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"

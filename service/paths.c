@@ -7,35 +7,31 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Kept for the life of the process, as the header says. */
-static const char *keep(struct fl_buf *buf)
+static bool is_set(const char *value)
 {
-    return buf->failed ? NULL : buf->p;
+    return value && *value;
 }
 
-const char *fl_paths_state(const char *flag)
+const char *fl_paths_state(const char *flag, char out[static FL_PATHS_BYTES])
 {
     const char *state = flag ? flag : getenv("FAULTLINE_STATE");
     const char *xdg = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
-    struct fl_buf path;
-    fl_buf_init(&path, 4096);
-    if (state && *state) {
+    int n = -1;
+    if (is_set(state)) {
         return state;
     }
-    if (xdg && *xdg) {
-        fl_buf_addf(&path, "%s/faultline", xdg);
-    } else if (home && *home) {
-        fl_buf_addf(&path, "%s/.local/state/faultline", home);
-    } else {
-        return NULL;
+    if (is_set(xdg)) {
+        n = snprintf(out, FL_PATHS_BYTES, "%s/faultline", xdg);
+    } else if (is_set(home)) {
+        n = snprintf(out, FL_PATHS_BYTES, "%s/.local/state/faultline", home);
     }
-    return keep(&path);
+    return n > 0 && n < FL_PATHS_BYTES ? out : NULL;
 }
 
-static bool program_folder(char *out, size_t n)
+static bool program_folder(char out[static FL_PATHS_BYTES])
 {
-    ssize_t got = readlink("/proc/self/exe", out, n - 1);
+    ssize_t got = readlink("/proc/self/exe", out, FL_PATHS_BYTES - 1);
     if (got <= 0) {
         return false;
     }
@@ -47,25 +43,21 @@ static bool program_folder(char *out, size_t n)
     return slash != NULL;
 }
 
-const char *fl_paths_data(const char *relative)
+const char *fl_paths_data(const char *relative, char out[static FL_PATHS_BYTES])
 {
     static const char *const places[] = {"/../share/faultline", "/../..", "/../../.."};
-    char folder[4096];
-    struct fl_buf path;
+    char folder[FL_PATHS_BYTES];
     const char *share = getenv("FAULTLINE_SHARE");
-    fl_buf_init(&path, 8192);
-    if (share && *share) {
-        fl_buf_addf(&path, "%s/%s", share, relative);
-        return keep(&path);
+    if (is_set(share)) {
+        int n = snprintf(out, FL_PATHS_BYTES, "%s/%s", share, relative);
+        return n < FL_PATHS_BYTES ? out : relative;
     }
-    bool known = program_folder(folder, sizeof folder);
+    bool known = program_folder(folder);
     for (size_t i = 0; known && i < sizeof places / sizeof *places; i++) {
-        fl_buf_clear(&path);
-        fl_buf_addf(&path, "%s%s/%s", folder, places[i], relative);
-        if (fl_fsio_exists(fl_buf_text(&path))) {
-            return keep(&path);
+        int n = snprintf(out, FL_PATHS_BYTES, "%.2000s%s/%.1000s", folder, places[i], relative);
+        if (n < FL_PATHS_BYTES && fl_fsio_exists(out)) {
+            return out;
         }
     }
-    fl_buf_free(&path);
     return relative;
 }

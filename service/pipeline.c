@@ -46,7 +46,8 @@ static void retrieve(const struct fl_request *request, struct fl_result *r)
 {
     struct fl_err err = {0};
     const char *state = request->config->value[FL_SET_STATE];
-    const char *seeds = fl_paths_data("data/incidents.jsonl");
+    char path[FL_PATHS_BYTES];
+    const char *seeds = fl_paths_data("data/incidents.jsonl", path);
     enum fl_status status = fl_incidents_open(state, seeds, false, &r->store, &err);
     if (status != FL_OK && state) {
         fl_log(FL_LOG_WARN, "%s (going on with the shipped incidents only)", err.msg);

@@ -29,15 +29,16 @@ static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir, s
 
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
+    char path[FL_PATHS_BYTES];
     *out = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
-        fl_taxonomy_load(fl_paths_data("data/taxonomy.json"), &out->taxonomy, err);
+        fl_taxonomy_load(fl_paths_data("data/taxonomy.json", path), &out->taxonomy, err);
     if (status == FL_OK) {
         status = fl_ruleset_new(&out->taxonomy, &out->set, err);
     }
     static const char *const shipped[] = {"rules/diagnosis", "rules/filters"};
     for (size_t i = 0; status == FL_OK && i < 2; i++) {
-        status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i]), "shipped", warn, NULL,
+        status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", warn, NULL,
                                      &out->bad, err);
     }
     if (status == FL_OK && state_dir) {

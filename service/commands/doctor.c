@@ -78,10 +78,11 @@ static bool check_memory(const char *state)
     struct fl_hits hits = {NULL, 0};
     struct fl_err err = {0};
     char text[300];
+    char seeds[FL_PATHS_BYTES];
     size_t n = 0;
     fl_arena_init(&arena, 4 << 20);
     enum fl_status status =
-        fl_incidents_open(state, fl_paths_data("data/incidents.jsonl"), false, &store, &err);
+        fl_incidents_open(state, fl_paths_data("data/incidents.jsonl", seeds), false, &store, &err);
     if (status == FL_OK) {
         status = fl_incidents_count(store, &n, &err);
     }

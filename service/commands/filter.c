@@ -13,7 +13,7 @@
 #include "service/ingest/source.h"
 #include "service/paths.h"
 #include "service/rulebook.h"
-#include "rules/diagnose.h"
+#include "rules/filter.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -253,9 +253,10 @@ static void complain(void *ctx, const char *message)
 /* Exactly the rules of one file; a fault in any of them is an error here. */
 static enum fl_status open_only(const char *path, struct fl_rulebook *book, struct fl_err *err)
 {
+    char shipped[FL_PATHS_BYTES];
     *book = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
-        fl_taxonomy_load(fl_paths_data("data/taxonomy.json"), &book->taxonomy, err);
+        fl_taxonomy_load(fl_paths_data("data/taxonomy.json", shipped), &book->taxonomy, err);
     if (status == FL_OK) {
         status = fl_ruleset_new(&book->taxonomy, &book->set, err);
     }

@@ -303,8 +303,10 @@ static const struct verb *find_verb(int argc, char **argv, struct fl_err *err)
 static enum fl_status run_verb(const struct verb *verb, struct work *work, const char *state,
                                struct fl_err *err)
 {
-    const char *folder = fl_paths_state(state);
-    const char *seeds = fl_paths_data("data/incidents.jsonl");
+    char state_path[FL_PATHS_BYTES];
+    char seeds_path[FL_PATHS_BYTES];
+    const char *folder = fl_paths_state(state, state_path);
+    const char *seeds = fl_paths_data("data/incidents.jsonl", seeds_path);
     if (!folder && verb->writes) {
         return fl_fail(err, FL_NOTFOUND,
                        "incidents %s: there is no state folder to keep it in: give --state DIR or"

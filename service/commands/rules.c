@@ -86,9 +86,10 @@ static enum fl_status show(const struct fl_ruleset *set, const char *id, struct 
 /* Loads one file, or a folder of them, apart from the shipped rules. */
 static enum fl_status load_apart(const char *path, struct fl_rulebook *b, struct fl_err *err)
 {
+    char shipped[FL_PATHS_BYTES];
     *b = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
-        fl_taxonomy_load(fl_paths_data("data/taxonomy.json"), &b->taxonomy, err);
+        fl_taxonomy_load(fl_paths_data("data/taxonomy.json", shipped), &b->taxonomy, err);
     if (status == FL_OK) {
         status = fl_ruleset_new(&b->taxonomy, &b->set, err);
     }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libFuzzer's place without clang: gives a fuzz target each file of a corpus, then RUNS inputs that
- * are mutations of them, the same ones every time.
+ * are mutations of them, the same ones every time. An input that ends in abort() is left in the
+ * file `crash-input` (ASAN_OPTIONS=abort_on_error=1 makes sanitizers end so too).
  *   fuzz_NAME RUNS CORPUS_DIR [FILE...] */
 #include "service/base/fsio.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,6 +22,24 @@ struct seeds {
 };
 
 static uint64_t state = 88172645463325252U;
+static const char *in_hand;
+static size_t in_hand_n;
+
+static void on_abort(int number)
+{
+    (void)number;
+    int fd = open("crash-input", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0 && write(fd, in_hand, in_hand_n) >= 0) {
+        close(fd);
+    }
+}
+
+static void try_input(const char *p, size_t n)
+{
+    in_hand = p;
+    in_hand_n = n;
+    LLVMFuzzerTestOneInput((const uint8_t *)p, n);
+}
 
 static size_t below(size_t n)
 {
@@ -92,6 +114,7 @@ int main(int argc, char **argv)
     static struct seeds seeds;
     static char input[INPUT_MAX];
     struct fl_err err = {0};
+    signal(SIGABRT, on_abort);
     long runs = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
     for (int i = 2; i < argc; i++) {
         enum fl_status status = fl_fsio_is_dir(argv[i])
@@ -103,7 +126,7 @@ int main(int argc, char **argv)
         }
     }
     for (size_t i = 0; i < seeds.n; i++) {
-        LLVMFuzzerTestOneInput((const uint8_t *)fl_buf_text(&seeds.list[i]), seeds.list[i].n);
+        try_input(fl_buf_text(&seeds.list[i]), seeds.list[i].n);
     }
     for (long i = 0; i < runs; i++) {
         size_t n = 0;
@@ -115,7 +138,7 @@ int main(int argc, char **argv)
         for (size_t k = below(8) + 1; k > 0; k--) {
             n = mutate(input, n, &seeds);
         }
-        LLVMFuzzerTestOneInput((const uint8_t *)input, n);
+        try_input(input, n);
     }
     printf("%zu seeds, %ld mutations\n", seeds.n, runs);
     for (size_t i = 0; i < seeds.n; i++) {

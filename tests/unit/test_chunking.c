@@ -232,7 +232,8 @@ static struct folders *folders_of(const char *root, const char *marker)
 TEST(golden_cases)
 {
     int held = 0;
-    struct folders *f = folders_of(fl_paths_data("tests/golden"), "/expect.json");
+    char path[FL_PATHS_BYTES];
+    struct folders *f = folders_of(fl_paths_data("tests/golden", path), "/expect.json");
     CHECK(f->n >= 14);
     for (size_t i = 0; i < f->n; i++) {
         hold_folder(f->list[i], SIZE_MAX, CUTTINGS, &held);
