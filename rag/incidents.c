@@ -506,7 +506,8 @@ static enum fl_status forget_in(struct fl_incidents *store, struct fl_str id, st
             run_with_id(store, "DELETE FROM incidents WHERE id = ?1 RETURNING row", id, &row, err);
     }
     if (status == FL_OK && !row) {
-        return fl_fail(err, FL_NOTFOUND, "%s: no such incident (see: incidents list)", store->path);
+        return fl_fail(err, FL_NOTFOUND, "%s: no incident %.*s (see: incidents list)", store->path,
+                       (int)id.n, id.p);
     }
     if (status == FL_OK) {
         status = run_with_id(store, "UPDATE seeds SET forgotten = 1 WHERE id = ?1", id, &none, err);

@@ -426,6 +426,16 @@ static bool any_success(const struct work *w, bool *progressed_r)
     return success;
 }
 
+static bool says_nothing(const struct work *w)
+{
+    for (uint32_t i = 0; i < w->streams_n; i++) {
+        if (w->streams[i].bytes > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
 {
     struct work w = {.d = diagnosis, .set = fl_diagnosis_rules(diagnosis)};
@@ -460,9 +470,13 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->outcome = FL_OUTCOME_HEALTHY;
         out->confidence = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
         out->summary = success ? FL_LIT("the job reported that it finished well")
-                               : FL_LIT("the job was making progress and shows no failure");
+                               : FL_LIT("the job was making progress and shows no failure (of its metrics only NaN "
+                                        "and Inf are judged)");
     } else {
-        out->summary = FL_LIT("no known failure in the log, and no sign that all went well");
+        out->summary = says_nothing(&w)
+                           ? FL_LIT("the log is empty: the job wrote nothing; look at the "
+                                    "launcher's or the scheduler's own output")
+                           : FL_LIT("no known failure in the log, and no sign that all went well");
         out->confidence = 0.2;
     }
     tell_symptoms(&w, order, out);

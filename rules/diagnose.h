@@ -61,7 +61,7 @@ struct fl_run {
 struct fl_stream {
     const char *name;
     const char *path;
-    long lines;
+    long lines; /* a progress bar's redraws count one each */
     uint64_t bytes;
     long dropped;
     long kept;

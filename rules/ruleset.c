@@ -117,7 +117,7 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    bool applies = rule->state == FL_STATE_ACTIVE || rule->state == FL_STATE_SHADOW;
+    bool applies = rule->state == FL_STATE_ACTIVE;
     unsigned flags = event ? FL_PATTERN_LINES : 0;
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
@@ -234,7 +234,21 @@ static enum fl_status load_one(void *ctx, const char *path, struct fl_err *err)
     if (!fl_str_ends(fl_str_of(path), FL_LIT(".json"))) {
         return FL_OK;
     }
-    return fl_ruleset_load(d->set, path, d->origin, d->complain, d->ctx, d->bad_r, err);
+    struct fl_err fault = {0};
+    enum fl_status status =
+        fl_ruleset_load(d->set, path, d->origin, d->complain, d->ctx, d->bad_r, &fault);
+    if (status == FL_NOMEM) {
+        return fl_fail(err, status, "%s", fault.msg);
+    }
+    if (status != FL_OK) { /* the other files serve */
+        if (d->complain) {
+            d->complain(d->ctx, fault.msg);
+        }
+        if (d->bad_r) {
+            ++*d->bad_r;
+        }
+    }
+    return FL_OK;
 }
 
 enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, const char *origin,

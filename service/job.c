@@ -4,7 +4,6 @@
 #include "service/job.h"
 
 #include "rules/filter.h"
-#include "service/base/clock.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
 #include "service/ingest/event.h"
@@ -280,21 +279,25 @@ enum fl_status fl_job_end(struct fl_job *job, const char *fault, struct fl_err *
     struct fl_stream *s = stream_of(job);
     fl_events_end(&job->events);
     fl_view_end_stream(job->view);
-    s->lines = fl_lines_count(job->lines);
+    s->lines = s->dropped + s->kept;
     s->bytes = fl_lines_bytes(job->lines);
     s->fault = fault ? fl_arena_text(fl_diagnosis_arena(job->diagnosis), fl_str_of(fault)) : NULL;
     return status;
 }
 
+/* Control bytes weigh four times as much as bytes that are not UTF-8: logs in old encodings are
+ * text, too. */
 static bool looks_binary(struct fl_str head)
 {
     size_t odd = 0;
-    for (size_t i = 0; i < head.n; i++) {
-        unsigned char c = (unsigned char)head.p[i];
-        odd += c < ' ' && !strchr("\t\n\r\x1b\b\f", c);
-        odd += c == '\0';
+    for (struct fl_str s = head; s.n;) {
+        uint32_t point = 0;
+        size_t n = fl_utf8_take(s, &point);
+        odd += n == 0;
+        odd += n == 1 && point < ' ' && !memchr("\t\n\r\x1b\b\f", (int)point, 6) ? 4 : 0;
+        s = fl_str_skip(s, n ? n : 1);
     }
-    return head.n >= 64 && odd > head.n / 8;
+    return head.n >= 64 && odd > head.n / 2;
 }
 
 /* Moves bytes from the source to the lines; in follow mode flushes at each rest. */

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SHOWN_BYTES = 220, AROUND = 2, AROUND_BYTES = 8 * 1024 };
+static const double telling = 0.5;
+
+enum { SHOWN_BYTES = 160, AROUND = 2, AROUND_BYTES = 8 * 1024 };
 
 struct style {
     const char *bold;
@@ -178,9 +180,16 @@ static void add_progress(const struct fl_verdict *v, struct fl_buf *out)
 static void add_symptoms(const struct fl_result *r, struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
+    const char *lead = "  noise   ";
+    const struct fl_place *proof =
+        v->outcome == FL_OUTCOME_FAILED ? &v->hypotheses[0].evidence[0].place : NULL;
     for (size_t i = 0; i < v->symptoms_n && i < 4; i++) {
         const struct fl_symptom *s = &v->symptoms[i];
-        fl_buf_addf(out, "%s%s x%ld (first ", i ? "          " : "  noise   ", s->cause, s->count);
+        if (proof && s->first.stream == proof->stream && s->first.line == proof->line) {
+            continue; /* the proving line under a second name */
+        }
+        fl_buf_addf(out, "%s%s x%ld (first ", lead, s->cause, s->count);
+        lead = "          ";
         fl_buf_add_safe(out, fl_str_of(stream_of(r, s->first.stream)->name));
         fl_buf_addf(out, ":%ld)%s\n", s->first.line,
                     v->outcome == FL_OUTCOME_FAILED ? ": a consequence, or harmless"
@@ -208,9 +217,17 @@ static void add_other_causes(const struct fl_verdict *v, struct fl_buf *out)
 
 static void add_similar(const struct fl_result *r, struct fl_buf *out)
 {
-    for (size_t i = 0; i < r->similar.n && i < 2; i++) {
+    const char *lead = "  before  ";
+    for (size_t i = 0; i < r->similar.n; i++) {
         const struct fl_hit *hit = &r->similar.list[i];
-        fl_buf_addf(out, "%s%.0f %% like ", i ? "          " : "  before  ", hit->similarity * 100);
+        bool same = r->verdict.cause &&
+                    fl_str_eq(hit->incident.cause, fl_str_of(r->verdict.cause->slug));
+        bool open = r->verdict.outcome == FL_OUTCOME_UNKNOWN && hit->similarity >= telling;
+        if (!same && !open) { /* another cause's fix misleads */
+            continue;
+        }
+        fl_buf_addf(out, "%s%.0f %% like ", lead, hit->similarity * 100);
+        lead = "          ";
         fl_buf_add_safe(out, hit->incident.id);
         fl_buf_add_text(out, ": ");
         add_short(out, hit->incident.resolution);
@@ -259,6 +276,16 @@ static void add_headline(const struct fl_verdict *v, const struct style *st, str
     fl_buf_add_text(out, "\n\n");
 }
 
+static void add_remedy_line(const struct fl_verdict *v, const struct style *st, struct fl_buf *out)
+{
+    bool first = strcmp(v->action, "drain_node") == 0 || strncmp(v->action, "fix_", 4) == 0 ||
+                 strcmp(v->action, "increase_limit") == 0;
+    const char *then = !v->recoverable ? "  (a plain restart would fail again)"
+                       : first         ? "  (then restart)"
+                                       : "";
+    fl_buf_addf(out, "  %sdo      %s%s%s\n", st->bold, v->action, st->off, then);
+}
+
 static void add_text(const struct fl_result *r, const struct style *st, struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
@@ -273,17 +300,16 @@ static void add_text(const struct fl_result *r, const struct style *st, struct f
         } else {
             fl_buf_add_text(out, "\n");
         }
+        add_remedy_line(v, st, out);
         add_proof(r, st, out);
     }
     add_progress(v, out);
     add_symptoms(r, out);
     if (v->outcome == FL_OUTCOME_FAILED) {
         add_other_causes(v, out);
-        fl_buf_addf(out, "\n  %sdo      %s%s%s\n", st->bold, v->action, st->off,
-                    v->recoverable ? "  (a restart may help)"
-                                   : "  (a plain restart will fail again)");
+        fl_buf_add_text(out, "\n");
         for (size_t i = 0; i < v->recovery_n && i < 5; i++) {
-            fl_buf_addf(out, "          %zu. ", i + 1);
+            fl_buf_addf(out, "%s%zu. ", i ? "          " : "  steps   ", i + 1);
             fl_buf_add_safe(out, fl_str_of(v->recovery[i]));
             fl_buf_add_text(out, "\n");
         }

@@ -164,12 +164,12 @@ static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct f
                                               batch->n, &c, &n) != FL_OK) {
         return fl_fail(err, FL_NOMEM, "no memory for matching");
     }
-    f->lines += (long)batch->n;
     for (size_t i = 0; status == FL_OK && i < batch->n; i++) {
         size_t first = used;
         while (used < n && c[used].line == i) {
             used++;
         }
+        f->lines += !(batch->at[i].flags & FL_LINE_REST);
         struct fate fate = judge(f, batch, i, c + first, used - first);
         status = i + tail < batch->n ? settle(f, &fate, err) : hold(f, &fate, err);
     }

@@ -167,7 +167,8 @@ static void print_hit(struct probe *p, const struct fl_rule *rule, long number, 
 {
     struct fl_buf out;
     fl_buf_init(&out, 4096);
-    fl_buf_addf(&out, "%s:%ld: %s: ", p->name, number, rule->id);
+    fl_buf_add_safe(&out, fl_str_of(p->name));
+    fl_buf_addf(&out, ":%ld: %s: ", number, rule->id);
     fl_buf_add_safe(&out, (struct fl_str){text.p, text.n > 300 ? 300 : text.n});
     printf("%s\n", fl_buf_text(&out));
     fl_buf_free(&out);
@@ -326,8 +327,10 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
     if (fl_str_eq(verb, FL_LIT("import")) && argc == 3) {
         return import(state, argv[2], code, err);
     }
-    bool apart = argc > 2 && fl_fsio_exists(argv[2]) &&
-                 (fl_str_eq(verb, FL_LIT("lint")) || fl_str_eq(verb, FL_LIT("test")));
+    bool names_file = argc > 2 && (fl_fsio_exists(argv[2]) || strchr(argv[2], '/') ||
+                                   fl_str_ends(fl_str_of(argv[2]), FL_LIT(".json")));
+    bool apart = argc > 2 && (fl_str_eq(verb, FL_LIT("lint")) ||
+                              (fl_str_eq(verb, FL_LIT("test")) && names_file));
     status = apart ? load_apart(argv[2], &b, err) : fl_rulebook_open(state, &b, err);
     if (status != FL_OK) {
         fl_rulebook_close(&b);

@@ -211,7 +211,7 @@ static enum fl_status drain(struct fl_lines *l, bool last, struct fl_err *err)
     }
     bool full = status == FL_OK && at == 0 && l->n == FL_LINES_BLOCK;
     if (full) { /* no line end in the whole block */
-        status = take_piece(l, 0, l->n, 0, &n);
+        status = take_piece(l, 0, l->n, FL_LINE_OPEN, &n);
         l->skipping = true;
         at = l->n;
     }

@@ -356,7 +356,7 @@ static bool take_syslog_time(struct fl_str *s)
         t = fl_str_skip(t, clock.n);
     } else {
         struct fl_str stamp = word(t);
-        if (stamp.n < 20 || stamp.p[4] != '-' || stamp.p[10] != 'T') {
+        if (stamp.n < 19 || stamp.p[4] != '-' || stamp.p[10] != 'T') {
             return false;
         }
         t = fl_str_skip(t, stamp.n);

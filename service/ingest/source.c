@@ -32,6 +32,7 @@ struct fl_source {
     bool follow;
     bool regular;
     bool input_end; /* nothing more behind input[input_n] */
+    size_t zstd_hint; /* bytes that zstd would like next */
     bool in_member; /* between header and trailer of a gzip member or zstd frame */
     bool restarted;
     size_t input_at;
@@ -228,7 +229,11 @@ static enum fl_status read_zstd(struct fl_source *src, char *bytes, size_t n, si
         if (src->input_end && !src->in_member) {
             return FL_OK;
         }
-        ZSTD_inBuffer in = {src->input + src->input_at, src->input_n - src->input_at, 0};
+        /* After an error nothing of the call's output counts. So a block's last bytes and the next
+         * block's header (three bytes, part of the hint) never go into one call. */
+        size_t most = src->zstd_hint > 3 ? src->zstd_hint - 3 : 3;
+        size_t held = src->input_n - src->input_at;
+        ZSTD_inBuffer in = {src->input + src->input_at, held < most ? held : most, 0};
         ZSTD_outBuffer out = {bytes, n, 0};
         size_t result = ZSTD_decompressStream(src->zstd, &out, &in);
         src->input_at += in.pos;
@@ -239,7 +244,8 @@ static enum fl_status read_zstd(struct fl_source *src, char *bytes, size_t n, si
             continue;
         }
         src->in_member = result != 0;
-        if (src->input_end && src->in_member && *got_r == 0) {
+        src->zstd_hint = result;
+        if (src->input_end && src->input_at == src->input_n && src->in_member && *got_r == 0) {
             return broken(src, "zstd", "it ends too early", err);
         }
     }

@@ -141,6 +141,11 @@ def test_broken_archives(c):
         for at in range(len(whole) // 2, len(whole) // 2 + 64):
             middle[at] ^= 0x5a
         is_oom(c, c.verdict(c.write("bent-" + name, bytes(middle)), says="bent-" + name), "a bent " + name)
+        if name.endswith("zst"):  # small enough to be unpacked by one call; its first 128 KiB are sound
+            small = bytearray(subprocess.run(["zstd", "-q", "-c"], input=data[:200000], capture_output=True, check=True).stdout)
+            for at in range(len(small) * 9 // 10, len(small) * 9 // 10 + 64):
+                small[at] ^= 0x5a
+            is_oom(c, c.verdict(c.write("small-" + name, bytes(small)), says="small-" + name), "a small bent " + name)
         c.run("diagnose", c.write("tiny-" + name, whole[:6]), status=3, says="tiny-" + name)
         c.run("diagnose", c.write("junk-" + name, whole[:4] + b"\xff" * 500), status=3, says="junk-" + name)
     bomb = gzip.compress(b"\0" * (64 << 20) + b"\n" + OOM.encode())
