@@ -84,7 +84,8 @@ def test_folder_without_logs(c):
 
 
 def test_binary_file(c):
-    data = bytes(random.Random(3).randrange(256) for _ in range(100000))
+    dice = random.Random(3)
+    data = bytes(dice.randrange(256) for _ in range(100000))
     c.run("diagnose", c.write("core.log", data), status=3, says=["core.log", "binary"])
     c.run("diagnose", "-", stdin=data, status=3, says=["standard input", "binary"])
     is_oom(c, c.verdict(c.write("core.log", data), c.write("good.log", LOG), says="core.log"), "a binary file beside a good one")

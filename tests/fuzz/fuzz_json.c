@@ -30,10 +30,12 @@ static void again(const fl_json *root, bool pretty)
     fl_json *copy[2] = {NULL, NULL};
     write(root, pretty, &text[0]);
     for (size_t i = 0; i < 2; i++) {
-        must(fl_json_parse(fl_buf_str(&text[i]), "written", &copy[i], &err) == FL_OK);
+        bool taken = fl_json_parse(fl_buf_str(&text[i]), "written", &copy[i], &err) == FL_OK;
+        /* repaired keys may have become equal ones */
+        must(taken || (i == 0 && fl_str_find(fl_buf_str(&text[0]), FL_LIT("\\ufffd"))));
         write(copy[i], pretty, &text[i + 1]);
     }
-    must(fl_str_eq(fl_buf_str(&text[1]), fl_buf_str(&text[2])));
+    must(!copy[0] || fl_str_eq(fl_buf_str(&text[1]), fl_buf_str(&text[2])));
     for (size_t i = 0; i < 3; i++) {
         fl_buf_free(&text[i]);
     }

@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct fl_str body = {(const char *)data + 2, size - 2};
-    size_t times = data[1] >= 0xfc && body.n ? (size_t)(data[1] - 0xfb) * 90000 / body.n + 1 : 1;
+    size_t times = data[1] == 0xff && body.n ? 300000 / body.n + 1 : 1;
     struct fl_buf all;
     fl_buf_init(&all, 8 << 20);
     for (size_t i = 0; i < times; i++) {
