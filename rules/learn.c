@@ -168,17 +168,20 @@ static enum fl_match try_on(struct trial *t, struct fl_str text)
     return fl_matcher_try(t->matcher, t->work, 0, text, NULL);
 }
 
-/* Runaway patterns show themselves on long runs of the characters they repeat over. */
-static bool runs_away(struct trial *t)
+/* Runaway patterns show themselves on long runs of the characters they repeat over; the sample
+ * behind the run holds the literals without which the engine would not even begin. */
+static bool runs_away(struct trial *t, struct fl_str sample)
 {
     char hostile[4096];
+    size_t tail = sample.n < sizeof hostile / 4 ? sample.n : sizeof hostile / 4;
     static const char *const seeds[] = {"a", "1", " ", "a ", "1.", "/a", "a=1,"};
     for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
         size_t n = strlen(seeds[i]);
         for (size_t k = 0; k < sizeof hostile; k++) {
             hostile[k] = seeds[i][k % n];
         }
-        hostile[sizeof hostile - 1] = '!';
+        memcpy(hostile + sizeof hostile - tail, sample.p, tail);
+        hostile[sizeof hostile - tail - 1] = '\x01';
         if (try_on(t, (struct fl_str){hostile, sizeof hostile}) == FL_MATCH_ERROR) {
             return true;
         }
@@ -251,7 +254,7 @@ static enum fl_status gate(const struct fl_ruleset *set, const struct fl_proposa
                             try_on(&t, fl_str_of(routine_line)) != FL_MATCH_NO)) {
         status = refuse(err, "the pattern is too general");
     }
-    if (status == FL_OK && runs_away(&t)) {
+    if (status == FL_OK && runs_away(&t, p->sample)) {
         status = refuse(err, "the pattern runs away on long lines");
     }
     if (status == FL_OK && p->is_filter) {

@@ -161,7 +161,9 @@ static bool take_group_head(struct reader *r, bool *options_r)
         return false;
     }
     if (c == '<' || (c == 'P' && d == '<') || c == '\'') {
-        const char *close = memchr(r->p + 2, c == '\'' ? '\'' : '>', (size_t)(r->end - r->p - 2));
+        struct fl_str rest = fl_str_skip((struct fl_str){r->p, (size_t)(r->end - r->p)}, 1);
+        const char *close =
+            rest.n > 1 ? memchr(rest.p + 1, c == '\'' ? '\'' : '>', rest.n - 1) : NULL;
         r->p = close ? close + 1 : r->end;
         r->unsure |= !close;
         return true;

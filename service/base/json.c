@@ -5,18 +5,43 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* cJSON cuts a string at \u0000 and accepts deep nesting up to its own limit; both are found by
- * one walk over the text before it sees it. */
+static bool is_hex(char c)
+{
+    return fl_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* What is wrong with the escape that begins at s, or NULL. */
+static const char *check_escape(struct fl_str s)
+{
+    if (s.n < 2 || s.p[1] != 'u') {
+        return NULL; /* cJSON checks these itself */
+    }
+    bool zero = true;
+    for (size_t i = 2; i < 6; i++) {
+        if (i >= s.n || !is_hex(s.p[i])) {
+            return "\\u wants four hexadecimal digits";
+        }
+        zero &= s.p[i] == '0';
+    }
+    return zero ? "a string holds \\u0000" : NULL;
+}
+
+/* cJSON cuts a string at \u0000, takes \uZZZZ and accepts deep nesting up to its own limit; all are
+ * found by one walk over the text before it sees it. */
 static const char *scan_text(struct fl_str text)
 {
     int depth = 0;
     bool quoted = false;
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
+        if (c == '\0') {
+            return "a NUL byte";
+        }
         if (quoted) {
             if (c == '\\') {
-                if (text.n - i > 5 && memcmp(text.p + i, "\\u0000", 6) == 0) {
-                    return "a string holds \\u0000";
+                const char *fault = check_escape(fl_str_skip(text, i));
+                if (fault) {
+                    return fault;
                 }
                 i++;
             } else if (c == '"') {
@@ -28,8 +53,6 @@ static const char *scan_text(struct fl_str text)
             return "nested too deeply";
         } else if (c == '}' || c == ']') {
             depth--;
-        } else if (c == '\0') {
-            return "a NUL byte";
         }
     }
     return NULL;
