@@ -8,6 +8,8 @@
  * single ones. */
 #include "rules/attribute.h"
 
+#include "rules/signals/detect.h"
+
 #include <stdio.h>
 
 /* Steps made after an error that show the job went on; fewer may be buffered output. */
@@ -22,7 +24,7 @@ static const double least_to_explain = 0.45;
 static const double least_to_blame = 0.29;
 static const double nearly_equal = 0.08;
 static const double bonus_confirmed = 0.04;
-static const double weight_of_bad_metric = 0.62;
+static const double left_of_detection = 0.5; /* the job said that it ended well */
 
 struct group {
     const struct fl_cause *cause;
@@ -199,33 +201,52 @@ static void gather(struct work *w)
     w->groups_n = kept;
 }
 
-/* Loss or gradient that stays not finite until the run's end. */
-static void gather_bad_metrics(struct work *w, struct fl_verdict *out)
+/* A detection stands beside the findings, as if a line had said it. */
+static void add_detection(struct work *w, const struct fl_detection *d)
 {
-    for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
-        bool lasting = run->bad_values >= 3 && (run->was_finite || run->bad_values == run->steps);
-        if (!lasting || out->signals_n == FL_SIGNALS_MAX) {
+    const struct fl_run *run = &w->streams[d->series->stream].runs[d->series->run];
+    struct group *g = group_of(w, fl_taxonomy_find(w->set->taxonomy, fl_str_of(d->cause)));
+    double weight = run->success ? d->weight * left_of_detection : d->weight;
+    if (!g || !g->cause || (g->n && g->weight[0] >= weight)) {
+        return;
+    }
+    struct fl_sighting s = {.place = d->row->place,
+                            .text = fl_arena_str(fl_diagnosis_arena(w->d),
+                                                 (struct fl_str){d->row->text, d->row->text_n}),
+                            .order = d->row->order, .step = d->row->step};
+    struct fl_sighting end = s;
+    end.place = d->series->last.place;
+    end.text = fl_arena_str(fl_diagnosis_arena(w->d),
+                            (struct fl_str){d->series->last.text, d->series->last.text_n});
+    g->signal = (struct fl_finding){
+        .rule = UINT32_MAX, .run = d->series->run, .count = 1, .first = s, .last = end,
+        .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};
+    g->signal.first.place.rank = d->rank;
+    keep_finding(g, &g->signal, weight);
+    g->best = weight > g->best ? weight : g->best;
+    g->score = g->best;
+    g->root = true;
+    g->healed = false;
+    g->count++;
+    g->earliest = g->earliest ? g->earliest : &g->signal.first;
+}
+
+static void gather_detections(struct work *w, struct fl_verdict *out)
+{
+    struct fl_detection found[FL_DETECTIONS_MAX];
+    size_t n = fl_detect(fl_diagnosis_series(w->d), found);
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_detection *d = &found[i];
+        if (d->series->run != last_run(&w->streams[d->series->stream])) {
             continue;
         }
-        out->signals[out->signals_n++] = (struct fl_signal){
-            run->bad_metric, "nan", run->bad_from_step, run->last_step, run->bad_first.place.rank,
-            FL_SEVERITY_HIGH, 0.9};
-        struct group *g = group_of(
-            w, fl_taxonomy_find(w->set->taxonomy, FL_LIT("numerical_instability")));
-        if (g && !g->n && g->cause) {
-            g->signal = (struct fl_finding){.rule = UINT32_MAX, .count = run->bad_values,
-                                            .first = run->bad_first, .last = run->bad_first,
-                                            .summary = FL_LIT("the loss or the gradient norm is "
-                                                              "not finite until the end of the "
-                                                              "log")};
-            g->finding[0] = &g->signal;
-            g->weight[0] = g->best = g->score = weight_of_bad_metric;
-            g->n = 1;
-            g->root = true;
-            g->healed = false;
-            g->count = run->bad_values;
-            g->earliest = &g->signal.first;
+        if (out->signals_n < FL_SIGNALS_MAX) {
+            out->signals[out->signals_n++] =
+                (struct fl_signal){d->metric, d->kind, d->from_step, d->to_step,
+                                   d->rank,   d->severity, d->confidence};
+        }
+        if (d->cause) {
+            add_detection(w, d);
         }
     }
 }
@@ -448,7 +469,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
                                .checkpoint = -1,
                                .lost_steps = -1};
     gather(&w);
-    gather_bad_metrics(&w, out);
+    gather_detections(&w, out);
     settle(&w);
     rank_groups(&w, order);
     for (size_t i = 0; i < w.groups_n && i < FL_HYPOTHESES_MAX; i++) {
@@ -470,8 +491,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->outcome = FL_OUTCOME_HEALTHY;
         out->confidence = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
         out->summary = success ? FL_LIT("the job reported that it finished well")
-                               : FL_LIT("the job was making progress and shows no failure (of its metrics only NaN "
-                                        "and Inf are judged)");
+                               : FL_LIT("the job was making progress and shows no failure");
     } else {
         out->summary = says_nothing(&w)
                            ? FL_LIT("the log is empty: the job wrote nothing; look at the "

@@ -6,7 +6,6 @@
 
 #include "rules/summary.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +29,7 @@ struct fl_diagnosis {
     struct fl_match_work *lines;
     struct fl_match_work *events;
     struct fl_arena arena;
+    struct fl_series_set series;
     struct fl_finding *findings;
     size_t findings_n;
     struct fl_stream *streams;
@@ -52,6 +52,7 @@ enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosi
     }
     d->set = set;
     fl_arena_init(&d->arena, ARENA_CAP);
+    d->series = (struct fl_series_set){.metrics = set->metrics, .arena = &d->arena};
     d->findings = calloc(FL_FINDINGS_MAX, sizeof *d->findings);
     d->seen = calloc(set->line_patterns_n + 1U, 1);
     d->seen_stream = calloc(set->line_patterns_n + 1U, sizeof *d->seen_stream);
@@ -76,6 +77,7 @@ void fl_diagnosis_free(struct fl_diagnosis *d)
     }
     fl_match_work_free(d->lines);
     fl_match_work_free(d->events);
+    fl_series_fini(&d->series);
     fl_arena_free(&d->arena);
     free(d->findings);
     free(d->streams);
@@ -134,6 +136,11 @@ const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, siz
 {
     *n_r = d->findings_n;
     return d->findings;
+}
+
+const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d)
+{
+    return &d->series;
 }
 
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d)
@@ -259,39 +266,17 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     }
 }
 
-/* A metric printed as nan or inf. Only a lasting one at the end counts: fp16 skips a step now and
- * then, and the first lines of a run may show nan by design. */
-static void watch_values(struct fl_diagnosis *d, struct fl_run *run, const struct fl_captures *c,
-                         const struct fl_place *place, struct fl_str text, uint64_t order)
+/* Captures with a metric's name count as printed values, too. */
+static void note_values(struct fl_diagnosis *d, const struct fl_captures *c,
+                        const struct fl_place *place, long step, struct fl_str text, uint64_t order)
 {
-    static const char *const names[] = {"loss", "grad_norm"};
-    bool any = false;
-    for (size_t i = 0; i < 2; i++) {
-        const struct fl_str *value = captured(c, names[i]);
-        char number[32] = "";
-        if (!value || value->n >= sizeof number) {
-            continue;
-        }
-        memcpy(number, value->p, value->n);
-        char *end = NULL;
-        double v = strtod(number, &end);
-        if (end == number) {
-            continue;
-        }
-        any = true;
-        if (!isfinite(v)) {
-            if (run->bad_values++ == 0) {
-                run->bad_from_step = run->last_step;
-                run->bad_metric = names[i];
-                run->bad_first = sight(d, place, c, text, order);
-            }
-            return;
-        }
+    struct fl_values values = {.present = 0};
+    for (size_t i = 0; i < c->n; i++) {
+        fl_values_put(&values, fl_metrics_find(d->set->metrics, fl_str_of(c->item[i].name)),
+                      c->item[i].text);
     }
-    if (any) {
-        run->was_finite = true;
-        run->bad_values = 0;
-    }
+    fl_series_add(&d->series, d->streams[place->stream].runs_n - 1, place, order, step, &values,
+                  text);
 }
 
 static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
@@ -305,13 +290,17 @@ static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
         run->checkpoint = saved > run->checkpoint ? saved : run->checkpoint;
         return;
     }
+    if (rule->role == FL_ROLE_METRIC) {
+        note_values(d, c, place, step >= 0 ? step : run->last_step, text, order);
+        return;
+    }
     run->steps++;
     run->trouble = 0;
     if (step >= 0) {
         run->first_step = run->first_step < 0 ? step : run->first_step;
         run->last_step = step;
     }
-    watch_values(d, run, c, place, text, order);
+    note_values(d, c, place, step, text, order);
 }
 
 /* The printers of a multi-node job start one after the other: only a start after work was done, or
@@ -339,6 +328,7 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
         break;
     case FL_ROLE_PROGRESS:
     case FL_ROLE_CHECKPOINT:
+    case FL_ROLE_METRIC:
         note_progress(d, rule, c, place, text, order);
         break;
     case FL_ROLE_SUCCESS:

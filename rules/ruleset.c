@@ -22,7 +22,8 @@ static const char attention_words[] =
 const char *fl_role_name(enum fl_role role)
 {
     static const char *const names[] = {"root",     "symptom",    "confirmation", "benign",
-                                        "progress", "checkpoint", "success",      "start"};
+                                        "progress", "checkpoint", "success",      "start",
+                                        "metric"};
     return names[role];
 }
 
@@ -58,6 +59,7 @@ void fl_ruleset_free(struct fl_ruleset *set)
     if (!set) {
         return;
     }
+    fl_metrics_free(set->metrics);
     fl_matcher_free(set->lines);
     fl_matcher_free(set->events);
     free(set->line_owner);

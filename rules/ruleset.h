@@ -9,6 +9,7 @@
  * share it between threads. */
 #pragma once
 #include "rules/matcher.h"
+#include "rules/signals/metrics.h"
 #include "rules/taxonomy.h"
 #include "service/base/json.h"
 
@@ -21,6 +22,7 @@ enum fl_role {
     FL_ROLE_CHECKPOINT,
     FL_ROLE_SUCCESS,
     FL_ROLE_START,
+    FL_ROLE_METRIC, /* carries metric values, is no step */
 };
 
 enum fl_scope { FL_SCOPE_LINE, FL_SCOPE_EVENT, FL_SCOPE_STREAM, FL_SCOPE_JOB };
@@ -78,6 +80,7 @@ struct fl_pattern_owner {
 struct fl_ruleset {
     struct fl_arena arena;
     const struct fl_taxonomy *taxonomy;
+    struct fl_metrics *metrics; /* owned; NULL: metric values are not read */
     struct fl_rule *rules;
     uint32_t rules_n;
     uint32_t rules_size;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules/signals/series.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
+                                   const struct fl_place *place)
+{
+    for (size_t i = set->n; i > 0; i--) {
+        struct fl_series *s = set->list[i - 1];
+        if (s->stream == place->stream && s->run == run && s->rank == place->rank) {
+            return s;
+        }
+    }
+    struct fl_series *s =
+        set->n < FL_SERIES_MAX ? fl_arena_alloc(set->arena, sizeof *s) : NULL;
+    if (s) {
+        *s = (struct fl_series){.stream = place->stream, .run = run, .rank = place->rank,
+                                .stride = 1};
+        set->list[set->n++] = s;
+    }
+    return s;
+}
+
+static bool same(double a, double b)
+{
+    return isfinite(a) ? a == b : !isfinite(b);
+}
+
+static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
+{
+    struct fl_tail *tail = &s->tail[metric];
+    double value = s->last.values.value[metric];
+    if (s->count[metric]++ > 0 && same(tail->value, value)) {
+        tail->count++;
+        return;
+    }
+    tail->value = value;
+    tail->count = 1;
+    tail->from_step = s->last.step;
+    if (!isfinite(value) || value == 0) {
+        tail->first = tail->first ? tail->first : fl_arena_alloc(set->arena, sizeof *tail->first);
+        if (tail->first) {
+            *tail->first = s->last;
+        }
+    }
+}
+
+/* Every second row goes once the table is full. */
+static bool thin(struct fl_series *s)
+{
+    if (s->n < s->size) {
+        return true;
+    }
+    if (s->size < FL_SERIES_ROWS) {
+        size_t size = s->size ? s->size * 4 : 16;
+        struct fl_row *more = realloc(s->rows, size * sizeof *more);
+        if (!more) {
+            return false;
+        }
+        s->rows = more;
+        s->size = size;
+        return true;
+    }
+    for (size_t i = 0; 2 * i < s->n; i++) {
+        s->rows[i] = s->rows[2 * i];
+    }
+    s->n = (s->n + 1) / 2;
+    s->stride *= 2;
+    return true;
+}
+
+void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_place *place,
+                   uint64_t order, long step, struct fl_values *values, struct fl_str text)
+{
+    if (!set->metrics) {
+        return;
+    }
+    fl_metrics_read(set->metrics, text, values);
+    int step_metric = fl_metrics_find(set->metrics, FL_LIT("step"));
+    uint32_t axis = step_metric >= 0 ? 1U << step_metric : 0;
+    struct fl_series *s = values->present & ~axis ? series_of(set, run, place) : NULL;
+    if (!s) {
+        return;
+    }
+    if (step < 0 && values->present & axis && values->value[step_metric] >= 0 &&
+        values->value[step_metric] < 1e15) {
+        step = (long)values->value[step_metric];
+    }
+    struct fl_row *row = &s->last;
+    row->step = step >= 0 ? step : s->seen;
+    row->order = order;
+    row->place = *place;
+    row->place.node = (struct fl_str){NULL, 0};
+    row->values = *values;
+    row->text_n = text.n < FL_ROW_TEXT ? text.n : FL_ROW_TEXT;
+    memcpy(row->text, text.p, row->text_n);
+    for (int m = 0; m < FL_METRICS_MAX; m++) {
+        if (fl_values_has(values, m)) {
+            follow(set, s, m);
+        }
+    }
+    if (s->seen++ % s->stride == 0 && thin(s) && (s->seen - 1) % s->stride == 0) {
+        s->rows[s->n++] = *row;
+    }
+}
+
+void fl_series_fini(struct fl_series_set *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        free(set->list[i]->rows);
+    }
+    set->n = 0;
+}
