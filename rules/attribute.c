@@ -388,20 +388,104 @@ static void tell_symptoms(const struct work *w, const struct group *const *order
     }
 }
 
-/* Where it began: the first finding of the cause that says who printed it. */
-static void tell_faulty(const struct group *g, struct fl_verdict *out)
+static bool is_cause(const struct group *g, const char *slug)
 {
-    for (size_t i = 0; i < g->n; i++) {
-        const struct fl_place *p = &g->finding[i]->first.place;
-        struct fl_place *f = &out->faulty;
-        bool same = f->rank < 0 || p->rank < 0 || f->rank == p->rank;
-        if (!same) {
-            continue;
+    return strcmp(g->cause->slug, slug) == 0;
+}
+
+/* Was this printer told to stop after the finding? Then it did not begin it. */
+static bool was_stopped(const struct work *w, const struct fl_finding *f)
+{
+    size_t n = 0;
+    const struct fl_finding *all = fl_diagnosis_findings(w->d, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_rule *rule = &w->set->rules[all[i].rule];
+        if (all[i].first.place.stream == f->first.place.stream && all[i].run == f->run &&
+            all[i].first.order > f->first.order && rule->cause &&
+            strcmp(rule->cause->slug, "preempted") == 0) {
+            return true;
         }
-        f->rank = f->rank < 0 ? p->rank : f->rank;
-        f->local_rank = f->local_rank < 0 ? p->local_rank : f->local_rank;
-        f->gpu = f->gpu < 0 ? p->gpu : f->gpu;
-        f->node = f->node.n ? f->node : p->node;
+    }
+    return false;
+}
+
+/* Of several ranks that say the same: the earliest by time; by files alone, one that was not told
+ * to stop. */
+static const struct fl_finding *first_to_say(const struct work *w, const struct group *g)
+{
+    const struct fl_finding *first = g->finding[0];
+    for (size_t i = 1; i < g->n; i++) {
+        const struct fl_finding *f = g->finding[i];
+        bool other = f->rule == first->rule && f->first.place.stream != first->first.place.stream;
+        bool timed = f->first.place.has_time && first->first.place.has_time;
+        if (other && !timed && was_stopped(w, first) && !was_stopped(w, f)) {
+            first = f;
+        }
+    }
+    return first;
+}
+
+static void take_place(struct fl_place *faulty, const struct fl_place *p)
+{
+    bool same = faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank;
+    if (!same) {
+        return;
+    }
+    faulty->rank = faulty->rank < 0 ? p->rank : faulty->rank;
+    faulty->local_rank = faulty->local_rank < 0 ? p->local_rank : faulty->local_rank;
+    faulty->gpu = faulty->gpu < 0 ? p->gpu : faulty->gpu;
+    faulty->node = faulty->node.n ? faulty->node : p->node;
+}
+
+/* A launcher names the process that failed, when the failure itself does not say who printed it.
+ * What the other ranks say of a time-out, and who was stopped, names a victim. */
+static void ask_launcher(const struct work *w, struct fl_place *faulty)
+{
+    size_t n = 0;
+    const struct fl_finding *f = fl_diagnosis_findings(w->d, &n);
+    const struct fl_finding *first = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_rule *rule = &w->set->rules[f[i].rule];
+        const struct fl_run *run = &w->streams[f[i].first.place.stream].runs[f[i].run];
+        bool names = rule->role == FL_ROLE_SYMPTOM && f[i].first.names_rank && rule->cause &&
+                     strcmp(rule->cause->slug, "preempted") != 0 &&
+                     strncmp(rule->cause->slug, "nccl", 4) != 0;
+        bool counts = f[i].run == last_run(&w->streams[f[i].first.place.stream]) &&
+                      run->steps - f[i].first.steps < EPISODE_STEPS;
+        if (names && counts && (!first || is_before(&f[i].first, &first->first))) {
+            first = &f[i];
+        }
+    }
+    if (first) {
+        take_place(faulty, &first->first.place);
+    }
+}
+
+/* Where it began: the finding of the cause that says who printed it; of a collective that timed
+ * out, the rank that never joined it; else whom the launcher names. The node then follows from the
+ * roll. */
+static void tell_faulty(const struct work *w, const struct group *g, struct fl_verdict *out)
+{
+    struct fl_place *faulty = &out->faulty;
+    const struct fl_roll *roll = fl_diagnosis_roll(w->d);
+    if (is_cause(g, "nccl_timeout") || is_cause(g, "collective_mismatch")) {
+        faulty->rank = fl_roll_laggard(roll);
+    }
+    take_place(faulty, &first_to_say(w, g)->first.place);
+    for (size_t i = 0; i < g->n; i++) {
+        take_place(faulty, &g->finding[i]->first.place);
+    }
+    if (faulty->rank < 0 && faulty->local_rank < 0 && !g->cause->job_wide) {
+        ask_launcher(w, faulty);
+    }
+    if (!faulty->node.n && faulty->rank >= 0) {
+        faulty->node = fl_roll_node_of(roll, faulty->rank);
+    }
+    if (!faulty->node.n && !roll->many_nodes) {
+        faulty->node = roll->node;
+    }
+    if (faulty->rank < 0 && faulty->local_rank < 0 && faulty->gpu > 0 && !roll->many_nodes) {
+        faulty->rank = faulty->local_rank = faulty->gpu; /* one node: devices count as ranks do */
     }
 }
 
@@ -486,7 +570,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->confidence = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
         out->hypotheses[0].confidence = out->confidence;
         tell_remedy(out);
-        tell_faulty(order[0], out);
+        tell_faulty(&w, order[0], out);
     } else if (success || progressed) {
         out->outcome = FL_OUTCOME_HEALTHY;
         out->confidence = success ? 0.95 : w.groups_n ? 0.7 : 0.8;

@@ -30,6 +30,7 @@ struct fl_diagnosis {
     struct fl_match_work *events;
     struct fl_arena arena;
     struct fl_series_set series;
+    struct fl_roll roll;
     struct fl_finding *findings;
     size_t findings_n;
     struct fl_stream *streams;
@@ -52,6 +53,7 @@ enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosi
     }
     d->set = set;
     fl_arena_init(&d->arena, ARENA_CAP);
+    d->roll.arena = &d->arena;
     d->series = (struct fl_series_set){.metrics = set->metrics, .arena = &d->arena};
     d->findings = calloc(FL_FINDINGS_MAX, sizeof *d->findings);
     d->seen = calloc(set->line_patterns_n + 1U, 1);
@@ -138,6 +140,11 @@ const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, siz
     return d->findings;
 }
 
+const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d)
+{
+    return &d->roll;
+}
+
 const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d)
 {
     return &d->series;
@@ -195,6 +202,7 @@ static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *p
         long value = captured_number(c, names[i]);
         if (value >= 0) {
             *slots[i] = value;
+            s.names_rank |= i < 2;
         }
     }
     const struct fl_str *node = captured(c, "node");
@@ -313,6 +321,22 @@ static void note_start(struct fl_diagnosis *d, const struct fl_place *place, uin
     }
 }
 
+/* Also lines that are findings may say who runs where. */
+static void note_roll(struct fl_diagnosis *d, const struct fl_place *place,
+                      const struct fl_captures *c)
+{
+    const struct fl_str *node = captured(c, "node");
+    const struct fl_str *ranks = captured(c, "ranks");
+    struct fl_str where = node ? *node : place->node;
+    char rank[24] = "";
+    ranks = ranks ? ranks : captured(c, "rank");
+    if (!ranks && place->rank >= 0) {
+        snprintf(rank, sizeof rank, "%ld", place->rank);
+    }
+    fl_roll_note(&d->roll, ranks ? *ranks : fl_str_of(rank), where, captured_number(c, "enqueued"),
+                 captured_number(c, "completed"));
+}
+
 static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_captures *c,
                 const struct fl_place *place, struct fl_str text, uint64_t order)
 {
@@ -322,6 +346,7 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
     case FL_ROLE_ROOT:
     case FL_ROLE_SYMPTOM:
     case FL_ROLE_CONFIRMATION:
+        note_roll(d, place, c);
         file_finding(d, rule_index, place, c, text, order);
         break;
     case FL_ROLE_BENIGN:
@@ -339,6 +364,9 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
         break;
     case FL_ROLE_START:
         note_start(d, place, order);
+        break;
+    case FL_ROLE_ROLL:
+        note_roll(d, place, c);
         break;
     }
 }

@@ -6,6 +6,7 @@
  * last are kept), text of a line up to FL_FINDING_TEXT bytes. Threads: one. */
 #pragma once
 #include "rules/place.h"
+#include "rules/roll.h"
 #include "rules/ruleset.h"
 #include "rules/signals/series.h"
 
@@ -18,6 +19,7 @@ struct fl_sighting {
     long steps;         /* progress lines of the run before it */
     long step;          /* the last step number before it, or -1 */
     bool after_success;
+    bool names_rank; /* the line's own words, not its prefix, name the rank */
 };
 
 struct fl_finding {
@@ -89,6 +91,7 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
 void fl_diagnosis_end(struct fl_diagnosis *d);
 
 const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r);
+const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d);
 const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);

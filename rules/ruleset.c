@@ -23,7 +23,7 @@ const char *fl_role_name(enum fl_role role)
 {
     static const char *const names[] = {"root",     "symptom",    "confirmation", "benign",
                                         "progress", "checkpoint", "success",      "start",
-                                        "metric"};
+                                        "roll",     "metric"};
     return names[role];
 }
 

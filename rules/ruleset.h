@@ -22,6 +22,7 @@ enum fl_role {
     FL_ROLE_CHECKPOINT,
     FL_ROLE_SUCCESS,
     FL_ROLE_START,
+    FL_ROLE_ROLL,   /* says which rank runs where, or how far it has come */
     FL_ROLE_METRIC, /* carries metric values, is no step */
 };
 

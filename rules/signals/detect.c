@@ -449,6 +449,28 @@ static void slow_rank(struct work *w, const char *name)
     }
 }
 
+/* Values that all ranks share turn on all of them: of equal detections the earliest stays, with its
+ * rank when it is alone in that. */
+static void keep_earliest(struct work *w)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        struct fl_detection *d = &w->out[i];
+        size_t k = 0;
+        while (k < kept && (w->out[k].metric != d->metric || w->out[k].kind != d->kind)) {
+            k++;
+        }
+        if (k == kept) {
+            w->out[kept++] = *d;
+        } else if (d->from_step < w->out[k].from_step) {
+            w->out[k] = *d;
+        } else if (d->from_step == w->out[k].from_step && d->rank != w->out[k].rank) {
+            w->out[k].rank = -1;
+        }
+    }
+    w->n = kept;
+}
+
 size_t fl_detect(const struct fl_series_set *set, struct fl_detection out[FL_DETECTIONS_MAX])
 {
     struct work w = {.set = set, .out = out};
@@ -478,5 +500,6 @@ size_t fl_detect(const struct fl_series_set *set, struct fl_detection out[FL_DET
         memory_growth(&w, s, "memory");
         memory_growth(&w, s, "host_memory");
     }
+    keep_earliest(&w);
     return w.n;
 }
