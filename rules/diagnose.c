@@ -206,6 +206,7 @@ static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *p
         }
     }
     const struct fl_str *node = captured(c, "node");
+    node = node || place->node.n ? node : captured(c, "peer"); /* the other end of a link */
     s.place.node = fl_arena_str(&d->arena, node ? *node : place->node);
     text.n = text.n > FL_FINDING_TEXT ? FL_FINDING_TEXT : text.n;
     s.text = fl_arena_str(&d->arena, text);
@@ -435,6 +436,9 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
 static bool is_source(struct fl_str message)
 {
     struct fl_str code = fl_str_ltrim(message);
+    if (fl_str_find(code, FL_LIT("AssertionError"))) { /* glued to the line by another rank */
+        return false;
+    }
     return fl_str_starts(code, FL_LIT("raise ")) || fl_str_starts(code, FL_LIT("assert ")) ||
            fl_str_starts(code, FL_LIT("except ")) || fl_str_starts(code, FL_LIT("return "));
 }
@@ -456,7 +460,7 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
     double best = 0;
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
-        best = rule->role == FL_ROLE_ROOT && rule->confidence > best ? rule->confidence : best;
+        best = rule->role <= FL_ROLE_SYMPTOM && rule->confidence > best ? rule->confidence : best;
     }
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];

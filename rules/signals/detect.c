@@ -76,13 +76,13 @@ static double spread(const double *v, size_t n)
 }
 
 /* Median change from one row to the next. */
-static double jitter(const struct column *c)
+static double jitter(const double *v, size_t n)
 {
     double change[FL_SERIES_ROWS + 1];
-    for (size_t i = 1; i < c->n; i++) {
-        change[i - 1] = fabs(c->v[i] - c->v[i - 1]);
+    for (size_t i = 1; i < n; i++) {
+        change[i - 1] = fabs(v[i] - v[i - 1]);
     }
-    return c->n > 1 ? median(change, c->n - 1) : 0;
+    return n > 1 ? median(change, n - 1) : 0;
 }
 
 static struct fl_detection *add(struct work *w, const struct fl_series *s, const struct fl_row *row,
@@ -143,7 +143,7 @@ static void frozen(struct work *w, const struct fl_series *s)
     const struct fl_tail *tail = &s->tail[m];
     bool varied = s->count[m] >= tail->count + 5;
     if (tail->count < 10 || !varied || !isfinite(tail->value) || tail->value == 0 ||
-        s->last.values.digits[m] < 7) {
+        tail->digits < 7) {
         return;
     }
     const struct fl_row *row = &s->last;
@@ -217,15 +217,16 @@ static void divergence(struct work *w, const struct fl_series *s, const char *na
     double start = median(c.v, window);
     double rise = end - low;
     bool far = rise > 0.5 * low && rise > 0.05 * (start - low) &&
-               (c.n < 20 || rise > 6 * jitter(&c));
+               (c.n < 20 || rise > 6 * jitter(c.v, c.n));
     if (low < 0 || !far) {
         return;
     }
+    double step = 6 * jitter(c.v, low_at + window);
+    double bound = low + (step > 0.5 * low ? step : 0.5 * low);
     size_t from = c.n - 1;
-    while (from > low_at && c.v[from] > low + 0.3 * rise) {
+    while (from > low_at && c.v[from - 1] > (bound < end ? bound : low + 0.5 * rise)) {
         from--;
     }
-    from += from + 1 < c.n;
     struct fl_detection *d = add(w, s, c.row[from], m, "divergence");
     blame(d, "loss_divergence", weight, "the %s grew from %.4g to %.4g after step %ld",
           strcmp(name, "loss") == 0 ? "loss" : "error rate", low, end, c.row[from]->step);

@@ -37,6 +37,7 @@ static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
         return;
     }
     tail->value = value;
+    tail->digits = s->last.values.digits[metric];
     tail->count = 1;
     tail->from_step = s->last.step;
     if (!isfinite(value) || value == 0) {
@@ -47,8 +48,19 @@ static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
     }
 }
 
-/* Every second row goes once the table is full. */
-static bool thin(struct fl_series *s)
+/* Lines of different kinds alternate (loss, throughput, evaluation), so each is counted by itself. */
+static long ordinal_of(struct fl_series *s, uint32_t present)
+{
+    size_t i = 0;
+    while (i + 1 < FL_SERIES_KINDS && s->kinds[i].count && s->kinds[i].present != present) {
+        i++;
+    }
+    s->kinds[i].present = present;
+    return s->kinds[i].count++;
+}
+
+/* Makes room for one row; of a full table every second row of each kind goes. */
+static bool make_room(struct fl_series *s)
 {
     if (s->n < s->size) {
         return true;
@@ -63,11 +75,17 @@ static bool thin(struct fl_series *s)
         s->size = size;
         return true;
     }
-    for (size_t i = 0; 2 * i < s->n; i++) {
-        s->rows[i] = s->rows[2 * i];
+    size_t kept = 0;
+    while (kept == 0 || kept == s->n) {
+        kept = 0;
+        s->stride *= 2;
+        for (size_t i = 0; i < s->n; i++) {
+            if (s->rows[i].ordinal % s->stride == 0) {
+                s->rows[kept++] = s->rows[i];
+            }
+        }
     }
-    s->n = (s->n + 1) / 2;
-    s->stride *= 2;
+    s->n = kept;
     return true;
 }
 
@@ -91,6 +109,7 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     struct fl_row *row = &s->last;
     row->step = step >= 0 ? step : s->seen;
     row->order = order;
+    row->ordinal = ordinal_of(s, values->present & ~axis);
     row->place = *place;
     row->place.node = (struct fl_str){NULL, 0};
     row->values = *values;
@@ -101,7 +120,8 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
             follow(set, s, m);
         }
     }
-    if (s->seen++ % s->stride == 0 && thin(s) && (s->seen - 1) % s->stride == 0) {
+    s->seen++;
+    if (row->ordinal % s->stride == 0 && make_room(s) && row->ordinal % s->stride == 0) {
         s->rows[s->n++] = *row;
     }
 }

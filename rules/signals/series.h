@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The metrics of one printer (a stream's run, or one rank in it) over its steps, in constant
- * memory: a thinned sample of the progress lines, every 2^k-th once there are more than
+ * memory: a thinned sample of the progress lines, every 2^k-th of each kind once there are more than
  * FL_SERIES_ROWS, each with the line it came from; and, exactly, the unbroken run of equal or of
  * not finite values at the end.
  * Limits: FL_SERIES_MAX printers; of more, the values are not kept. Threads: one. */
@@ -8,10 +8,11 @@
 #include "rules/place.h"
 #include "rules/signals/metrics.h"
 
-enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 256, FL_ROW_TEXT = 280 };
+enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 256, FL_ROW_TEXT = 280, FL_SERIES_KINDS = 8 };
 
 struct fl_row {
     long step; /* as printed, else the number of the progress line */
+    long ordinal; /* among the lines that carry the same metrics */
     uint64_t order;
     struct fl_place place;
     struct fl_values values;
@@ -25,6 +26,7 @@ struct fl_tail {
     double value;
     long count;
     long from_step;
+    uint8_t digits;
     struct fl_row *first; /* kept for zero and for not finite values only, else NULL */
 };
 
@@ -36,7 +38,11 @@ struct fl_series {
     size_t n;
     size_t size;
     long seen;   /* lines with a value */
-    long stride; /* of the sample */
+    long stride; /* of the sample, among the lines of each kind */
+    struct {
+        uint32_t present;
+        long count;
+    } kinds[FL_SERIES_KINDS]; /* lines by the metrics that they carry; the last takes the rest */
     struct fl_row last;
     long count[FL_METRICS_MAX];
     struct fl_tail tail[FL_METRICS_MAX];
