@@ -520,14 +520,14 @@ static bool any_success(const struct work *w, bool *progressed_r)
 {
     bool success = false;
     long trouble = 0;
-    *progressed_r = false;
+    long steps = 0;
     for (uint32_t i = 0; i < w->streams_n; i++) {
         const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
         success |= run->success;
-        *progressed_r |= run->steps >= EPISODE_STEPS;
+        steps += run->steps;
         trouble += run->trouble;
     }
-    *progressed_r &= trouble == 0;
+    *progressed_r = steps >= EPISODE_STEPS && trouble == 0;
     return success;
 }
 
