@@ -215,9 +215,9 @@ static void add_detection(struct work *w, const struct fl_detection *d)
                                                  (struct fl_str){d->row->text, d->row->text_n}),
                             .order = d->row->order, .step = d->row->step};
     struct fl_sighting end = s;
-    end.place = d->series->last.place;
+    end.place = d->end->place;
     end.text = fl_arena_str(fl_diagnosis_arena(w->d),
-                            (struct fl_str){d->series->last.text, d->series->last.text_n});
+                            (struct fl_str){d->end->text, d->end->text_n});
     g->signal = (struct fl_finding){
         .rule = UINT32_MAX, .run = d->series->run, .count = 1, .first = s, .last = end,
         .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};

@@ -91,11 +91,15 @@ static struct fl_detection *add(struct work *w, const struct fl_series *s, const
     if (w->n == FL_DETECTIONS_MAX) {
         return NULL;
     }
+    const struct fl_row *end = &s->last;
+    for (size_t i = s->n; i > 0 && !fl_values_has(&end->values, m); i--) {
+        end = &s->rows[i - 1];
+    }
     struct fl_detection *d = &w->out[w->n++];
     *d = (struct fl_detection){.metric = fl_metrics_name(w->set->metrics, m), .kind = kind,
                                .from_step = row->step, .to_step = s->last.step, .rank = s->rank,
                                .severity = FL_SEVERITY_HIGH, .confidence = 0.9, .series = s,
-                               .row = row};
+                               .row = row, .end = end};
     return d;
 }
 
@@ -181,6 +185,9 @@ static void scale_collapse(struct work *w, const struct fl_series *s)
         from++;
     }
     double end = c.v[c.n - 1];
+    if (s->last.number - c.row[c.n - 1]->number > 3 + s->seen / 50) {
+        return; /* printed at overflows only, and steps went on without one */
+    }
     if (end <= 16 && c.v[from] >= 16 * end) {
         struct fl_detection *d = add(w, s, c.row[from + 1 < c.n ? from + 1 : from], m,
                                      "scale_collapse");

@@ -23,6 +23,7 @@ struct fl_detection {
     double confidence; /* that the metric does what `kind` says */
     const struct fl_series *series;
     const struct fl_row *row;  /* where it shows first */
+    const struct fl_row *end;  /* the last line with the metric */
     char text[FL_DETECTION_TEXT]; /* one sentence */
 };
 

@@ -49,28 +49,47 @@ static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
 }
 
 /* Lines of different kinds alternate (loss, throughput, evaluation), so each is counted by itself. */
-static long ordinal_of(struct fl_series *s, uint32_t present)
+static size_t kind_of(struct fl_series *s, uint32_t present)
 {
     size_t i = 0;
     while (i + 1 < FL_SERIES_KINDS && s->kinds[i].count && s->kinds[i].present != present) {
         i++;
     }
     s->kinds[i].present = present;
-    return s->kinds[i].count++;
+    return i;
+}
+
+/* Steps that begin anew with each epoch are made to go on. */
+static long whole_step(struct fl_series_set *set, struct fl_series *s, size_t kind, long step,
+                       const struct fl_values *values)
+{
+    int metric = fl_metrics_find(set->metrics, FL_LIT("epoch"));
+    if (!fl_values_has(values, metric)) {
+        return step;
+    }
+    double epoch = values->value[metric];
+    if (s->kinds[kind].count && epoch > s->kinds[kind].epoch && step < s->kinds[kind].step) {
+        s->kinds[kind].epoch_steps += s->kinds[kind].step;
+    }
+    s->kinds[kind].epoch = epoch;
+    s->kinds[kind].step = step;
+    return s->kinds[kind].epoch_steps + step;
 }
 
 /* Makes room for one row; of a full table every second row of each kind goes. */
-static bool make_room(struct fl_series *s)
+static bool make_room(struct fl_series_set *set, struct fl_series *s)
 {
     if (s->n < s->size) {
         return true;
     }
-    if (s->size < FL_SERIES_ROWS) {
+    bool small = s->size < FL_SERIES_ROWS / 4 || set->bytes < FL_SERIES_BYTES;
+    if (s->size < FL_SERIES_ROWS && small) {
         size_t size = s->size ? s->size * 4 : 16;
         struct fl_row *more = realloc(s->rows, size * sizeof *more);
         if (!more) {
             return false;
         }
+        set->bytes += (size - s->size) * sizeof *more;
         s->rows = more;
         s->size = size;
         return true;
@@ -97,19 +116,23 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     }
     fl_metrics_read(set->metrics, text, values);
     int step_metric = fl_metrics_find(set->metrics, FL_LIT("step"));
-    uint32_t axis = step_metric >= 0 ? 1U << step_metric : 0;
+    int epoch_metric = fl_metrics_find(set->metrics, FL_LIT("epoch"));
+    uint32_t axis = (step_metric >= 0 ? 1U << step_metric : 0) |
+                    (epoch_metric >= 0 ? 1U << epoch_metric : 0);
     struct fl_series *s = values->present & ~axis ? series_of(set, run, place) : NULL;
     if (!s) {
         return;
     }
-    if (step < 0 && values->present & axis && values->value[step_metric] >= 0 &&
+    if (step < 0 && fl_values_has(values, step_metric) && values->value[step_metric] >= 0 &&
         values->value[step_metric] < 1e15) {
         step = (long)values->value[step_metric];
     }
     struct fl_row *row = &s->last;
-    row->step = step >= 0 ? step : s->seen;
+    size_t kind = kind_of(s, values->present & ~axis);
+    row->step = step >= 0 ? whole_step(set, s, kind, step, values) : s->seen;
+    row->ordinal = s->kinds[kind].count++;
+    row->number = s->seen;
     row->order = order;
-    row->ordinal = ordinal_of(s, values->present & ~axis);
     row->place = *place;
     row->place.node = (struct fl_str){NULL, 0};
     row->values = *values;
@@ -121,7 +144,7 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
         }
     }
     s->seen++;
-    if (row->ordinal % s->stride == 0 && make_room(s) && row->ordinal % s->stride == 0) {
+    if (row->ordinal % s->stride == 0 && make_room(set, s) && row->ordinal % s->stride == 0) {
         s->rows[s->n++] = *row;
     }
 }

@@ -8,11 +8,14 @@
 #include "rules/place.h"
 #include "rules/signals/metrics.h"
 
-enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 256, FL_ROW_TEXT = 280, FL_SERIES_KINDS = 8 };
+enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_KINDS = 8 };
+/* Bytes of all rows together; beyond it a table is thinned at a quarter of its rows. */
+enum { FL_SERIES_BYTES = 16 << 20 };
 
 struct fl_row {
     long step; /* as printed, else the number of the progress line */
     long ordinal; /* among the lines that carry the same metrics */
+    long number;  /* among all lines with a value */
     uint64_t order;
     struct fl_place place;
     struct fl_values values;
@@ -42,6 +45,9 @@ struct fl_series {
     struct {
         uint32_t present;
         long count;
+        long epoch_steps; /* of the epochs before, where steps begin anew in each */
+        long step;        /* as printed last */
+        double epoch;
     } kinds[FL_SERIES_KINDS]; /* lines by the metrics that they carry; the last takes the rest */
     struct fl_row last;
     long count[FL_METRICS_MAX];
@@ -53,6 +59,7 @@ struct fl_series_set {
     struct fl_arena *arena;
     struct fl_series *list[FL_SERIES_MAX];
     size_t n;
+    size_t bytes; /* of rows */
 };
 
 /* One progress line. step: -1 when the pattern did not tell. values may hold captures already; what
