@@ -95,7 +95,7 @@ static void keep_run(const struct reader *r, struct fl_literals *best, struct fl
 static bool take_quantifier(struct reader *r, bool *repeats_r)
 {
     *repeats_r = false;
-    if (r->p >= r->end || !strchr("?*+{", *r->p)) {
+    if (r->p >= r->end || (*r->p != '?' && *r->p != '*' && *r->p != '+' && *r->p != '{')) {
         return true;
     }
     bool needed = *r->p == '+';
