@@ -49,7 +49,8 @@ struct fl_rule {
     const char *stack; /* filter rules: which stack prints such lines */
     bool is_filter;
     enum fl_rule_state state;
-    bool broken; /* fails its own samples: never applied */
+    bool trusted; /* taken as checked: neither its patterns nor its samples were tried */
+    bool broken;  /* fails its own samples: never applied */
     const char *origin; /* shipped, imported, learned, operator */
     const char *origin_json;
     struct fl_pattern_set any;
@@ -85,12 +86,15 @@ struct fl_ruleset {
     struct fl_rule *rules;
     uint32_t rules_n;
     uint32_t rules_size;
+    uint32_t *by_id; /* hash table of 2 * rules_size places: index + 1, 0 is free */
     struct fl_matcher *lines;  /* patterns tried on single lines */
     struct fl_matcher *events; /* patterns tried on joined events */
     struct fl_pattern_owner *line_owner;
     struct fl_pattern_owner *event_owner;
     uint32_t line_patterns_n;
     uint32_t event_patterns_n;
+    bool trusts_shipped; /* set before loading: files of origin "shipped" are as they were tested */
+    const char *cache;   /* set before fl_ruleset_ready: folder for the compiled scanner, or NULL */
     uint32_t attention; /* pattern of words that failures use (the lexicon) */
     uint32_t traceback; /* pattern of a Python traceback's first line */
 };
@@ -113,8 +117,8 @@ enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, con
                                    fl_ruleset_complain complain, void *ctx, size_t *bad_r,
                                    struct fl_err *err) FL_MUST_USE;
 
-/* Ends loading: builds the scanners, then holds every rule against its own samples. A rule that
- * fails one is complained of, counted in *bad_r and no longer active. */
+/* Ends loading: builds the scanners, then holds every rule that is not trusted against its own
+ * samples. A rule that fails one is complained of, counted in *bad_r and no longer active. */
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
                                 size_t *bad_r, struct fl_err *err) FL_MUST_USE;
 

@@ -27,9 +27,11 @@ static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir, s
     return status;
 }
 
-enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
+static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
+                                struct fl_rulebook *out, struct fl_err *err)
 {
     char path[FL_PATHS_BYTES];
+    char cache[FL_PATHS_BYTES];
     *out = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
         fl_taxonomy_load(fl_paths_data("data/taxonomy.json", path), &out->taxonomy, err);
@@ -37,6 +39,10 @@ enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, 
         status = fl_ruleset_new(&out->taxonomy, &out->set, err);
     }
     if (status == FL_OK) {
+        out->set->trusts_shipped = trusts_shipped;
+        bool fits = state_dir && snprintf(cache, sizeof cache, "%s/cache", state_dir) <
+                                     (int)sizeof cache;
+        out->set->cache = fits ? cache : NULL;
         status = fl_metrics_load(fl_paths_data("rules/signals/metrics.json", path),
                                  &out->set->metrics, err);
     }
@@ -53,11 +59,22 @@ enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, 
     }
     if (status == FL_OK) {
         status = fl_ruleset_ready(out->set, warn, NULL, &out->bad, err);
+        out->set->cache = NULL;
     }
     if (status != FL_OK) {
         fl_rulebook_close(out);
     }
     return status;
+}
+
+enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
+{
+    return open_book(state_dir, true, out, err);
+}
+
+enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
+{
+    return open_book(state_dir, false, out, err);
 }
 
 void fl_rulebook_close(struct fl_rulebook *book)

@@ -331,7 +331,7 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
                                    fl_str_ends(fl_str_of(argv[2]), FL_LIT(".json")));
     bool apart = argc > 2 && (fl_str_eq(verb, FL_LIT("lint")) ||
                               (fl_str_eq(verb, FL_LIT("test")) && names_file));
-    status = apart ? load_apart(argv[2], &b, err) : fl_rulebook_open(state, &b, err);
+    status = apart ? load_apart(argv[2], &b, err) : fl_rulebook_check(state, &b, err);
     if (status != FL_OK) {
         fl_rulebook_close(&b);
         return status;
