@@ -233,7 +233,7 @@ static void take_byte(struct reader *r, char byte, struct fl_literals *best,
 {
     bool repeats = false;
     bool needed = take_quantifier(r, &repeats);
-    if (!needed) {
+    if (!needed || fl_is_digit(byte)) {
         keep_run(r, best, run);
         return;
     }

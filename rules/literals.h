@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which bytes must occur in every text that a pattern matches? A literal matcher that looks for
  * them decides where the pattern need not be tried at all.
+ * Literals hold no digits, so that what is proposed for a line depends on its shape alone (shape.h).
  * Sound, not complete: when in doubt the answer is "none", and the pattern is tried everywhere. */
 #pragma once
 #include "service/base/str.h"

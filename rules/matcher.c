@@ -57,6 +57,7 @@ struct program {
     uint32_t tries;  /* by the interpreter */
     bool translated; /* or cannot be */
     bool broken;     /* does not compile */
+    bool blind;      /* cannot tell one digit from another */
 };
 
 struct fl_match_work {
@@ -68,9 +69,11 @@ struct fl_match_work {
     struct fl_candidate *found;
     size_t found_n;
     size_t found_size;
-    uint32_t *seen; /* per pattern: the last line (+1) it was proposed for */
+    uint32_t *seen; /* per pattern: the last line it was proposed for, counted from `stamp` */
+    uint32_t stamp;
     uint32_t patterns_n;
     bool failed;
+    struct fl_trace *trace;
     /* the scan in hand */
     const struct fl_matcher *matcher;
     const char *base;
@@ -296,6 +299,7 @@ enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_mat
     w->seen = calloc(matcher->patterns_n + 1U, sizeof *w->seen);
     w->programs = calloc(matcher->patterns_n + 1U, sizeof *w->programs);
     w->patterns_n = matcher->patterns_n;
+    w->stamp = 1;
     bool ok = w->match && w->context && w->seen && w->programs;
     if (ok && matcher->scanner) {
         ok = hs_alloc_scratch(matcher->scanner, &w->scratch) == HS_SUCCESS;
@@ -332,10 +336,10 @@ void fl_match_work_free(struct fl_match_work *work)
 
 static void propose(struct fl_match_work *w, uint32_t line, uint32_t pattern)
 {
-    if (w->seen[pattern] == line + 1) {
+    if (w->seen[pattern] == w->stamp + line) {
         return;
     }
-    w->seen[pattern] = line + 1;
+    w->seen[pattern] = w->stamp + line;
     if (w->found_n == w->found_size) {
         size_t size = w->found_size ? w->found_size * 2 : 1024;
         struct fl_candidate *more = realloc(w->found, size * sizeof *more);
@@ -432,7 +436,10 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
     work->lines = lines;
     work->lines_n = lines_n;
     work->line = 0;
-    memset(work->seen, 0, matcher->patterns_n * sizeof *work->seen);
+    if (work->stamp > UINT32_MAX / 2) {
+        memset(work->seen, 0, matcher->patterns_n * sizeof *work->seen);
+        work->stamp = 1;
+    }
     if (lines_n && !scan(matcher, work, block)) {
         return FL_NOMEM;
     }
@@ -447,6 +454,7 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
             propose_line(work, i, matcher->always, matcher->always_n);
         }
     }
+    work->stamp += (uint32_t)lines_n;
     sort_candidates(work->found, work->found_n);
     *out = work->found;
     *out_n = work->found_n;
@@ -495,6 +503,7 @@ static struct program *program_of(const struct fl_matcher *matcher, struct fl_ma
     if (!program->code && !program->broken) {
         size_t at = 0;
         program->broken = compile(p->text, p->flags, &program->code, &at, NULL) != FL_OK;
+        program->blind = fl_pattern_is_blind(p->text);
     }
     if (program->broken) {
         return NULL;
@@ -512,12 +521,40 @@ static int run(const struct program *program, struct fl_match_work *work, struct
                        work->match, work->context);
 }
 
+void fl_match_trace(struct fl_match_work *work, struct fl_trace *trace)
+{
+    work->trace = trace;
+    if (trace) {
+        *trace = (struct fl_trace){.asks_n = 0};
+    }
+}
+
+static enum fl_match note(struct fl_match_work *work, const struct program *program,
+                          uint32_t pattern, enum fl_match answer)
+{
+    struct fl_trace *t = work->trace;
+    if (!t || (answer != FL_MATCH_ERROR && program->blind)) {
+        return answer;
+    }
+    if (answer == FL_MATCH_YES && !t->must) {
+        t->must = pattern + 1;
+    } else if (answer == FL_MATCH_NO && t->asks_n < FL_SHAPE_ASKS) {
+        t->ask[t->asks_n++] = pattern;
+    } else {
+        t->unsure = true;
+    }
+    return answer;
+}
+
 enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,
                              uint32_t pattern, struct fl_str subject, struct fl_captures *captures)
 {
     struct program *program = program_of(matcher, work, pattern);
     uint32_t steps = CALM_STEPS;
     if (!program) {
+        if (work->trace) {
+            work->trace->unsure = true;
+        }
         return FL_MATCH_ERROR;
     }
     if (subject.n > CALM_BYTES) {
@@ -531,15 +568,15 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
         rc = run(program, work, subject);
     }
     if (rc == PCRE2_ERROR_NOMATCH) {
-        return FL_MATCH_NO;
+        return note(work, program, pattern, FL_MATCH_NO);
     }
     if (rc < 0) {
-        return FL_MATCH_ERROR;
+        return note(work, program, pattern, FL_MATCH_ERROR);
     }
     if (captures) {
         read_captures(program->code, work->match, subject, captures);
     }
-    return FL_MATCH_YES;
+    return note(work, program, pattern, FL_MATCH_YES);
 }
 
 const char *fl_matcher_engine(char *out, size_t n)

@@ -10,6 +10,7 @@
  * that shrink with the subject's length, so that one call stays in the milliseconds
  * (a match limit alone does not bound time: it counts steps, and a step may walk the subject). */
 #pragma once
+#include "rules/shape.h"
 #include "service/base/arena.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
@@ -78,6 +79,20 @@ void fl_match_work_free(struct fl_match_work *work);
 enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_match_work *work,
                                   struct fl_str block, const struct fl_str *lines, size_t lines_n,
                                   const struct fl_candidate **out, size_t *out_n) FL_MUST_USE;
+
+/* What the answers that were given to one line rest on. Patterns that cannot tell digits apart
+ * (shape.h) answer the same for the whole shape; of the others it is noted that they said no
+ * (`ask`), or that a single one said yes (`must`); more than that, or an answer that could not be
+ * told, makes it unsure. */
+struct fl_trace {
+    uint32_t ask[FL_SHAPE_ASKS];
+    uint32_t asks_n;
+    uint32_t must; /* pattern number + 1; 0: none */
+    bool unsure;
+};
+
+/* From now on answers are noted in trace (cleared here); NULL ends it. */
+void fl_match_trace(struct fl_match_work *work, struct fl_trace *trace);
 
 /* PCRE2's answer. captures may be NULL. FL_MATCH_ERROR: a limit was hit or memory ran out. */
 enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,
