@@ -34,7 +34,9 @@ struct group {
     bool root;        /* some finding has the root role */
     bool healed;
     bool confirmed;
+    const struct fl_finding *confirmation;
     long count;
+    long lines; /* count, but a line that several rules know only once */
     const struct group *explained_by;
     const struct fl_sighting *earliest;
     struct fl_finding signal; /* when a metric says it, not a line */
@@ -152,6 +154,17 @@ static void keep_finding(struct group *g, const struct fl_finding *f, double wei
     g->n = last + 1;
 }
 
+static bool has_line(const struct group *g, const struct fl_place *p)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        const struct fl_place *q = &g->finding[i]->first.place;
+        if (p->stream == q->stream && p->line == q->line && p->offset == q->offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_finding(struct work *w, const struct fl_finding *f)
 {
     const struct fl_rule *rule = &w->set->rules[f->rule];
@@ -160,8 +173,10 @@ static void add_finding(struct work *w, const struct fl_finding *f)
         return;
     }
     g->count += f->count;
+    g->lines += has_line(g, &f->first.place) ? 0 : f->count;
     if (rule->role == FL_ROLE_CONFIRMATION) {
         g->confirmed = true;
+        g->confirmation = g->confirmation ? g->confirmation : f;
         return;
     }
     double weight = 0;
@@ -214,7 +229,8 @@ static void gather_bad_metrics(struct work *w, struct fl_verdict *out)
         struct group *g = group_of(
             w, fl_taxonomy_find(w->set->taxonomy, FL_LIT("numerical_instability")));
         if (g && !g->n && g->cause) {
-            g->signal = (struct fl_finding){.rule = UINT32_MAX, .count = run->bad_values,
+            g->signal = (struct fl_finding){.rule = UINT32_MAX,
+                                            .run = last_run(&w->streams[i]), .count = run->bad_values,
                                             .first = run->bad_first, .last = run->bad_first,
                                             .summary = FL_LIT("the loss or the gradient norm is "
                                                               "not finite until the end of the "
@@ -224,7 +240,7 @@ static void gather_bad_metrics(struct work *w, struct fl_verdict *out)
             g->n = 1;
             g->root = true;
             g->healed = false;
-            g->count = run->bad_values;
+            g->count = g->lines = run->bad_values;
             g->earliest = &g->signal.first;
         }
     }
@@ -354,6 +370,39 @@ static void tell_hypothesis(const struct work *w, const struct group *g, struct 
     }
 }
 
+/* Stricter than is_before, which must decide: a time taken over from an earlier line is only the
+ * least it can be. */
+static bool surely_before(const struct fl_sighting *a, const struct fl_sighting *b)
+{
+    return a->place.stream == b->place.stream
+               ? a->order < b->order
+               : a->place.own_time && b->place.has_time && a->place.time_ms < b->place.time_ms;
+}
+
+static void tell_reasons(const struct work *w, const struct group *g, struct fl_reasons *why)
+{
+    const struct fl_finding *f = g->finding[0];
+    const struct fl_run *run = &w->streams[f->first.place.stream].runs[f->run];
+    const struct fl_sighting *began = g->earliest ? g->earliest : &f->last;
+    *why = (struct fl_reasons){.count = g->lines,
+                               .symptom = !g->root,
+                               .first = g->earliest && w->groups_n > 1,
+                               .has_steps = run->steps > 0,
+                               .steps_after = run->steps - f->last.steps,
+                               .after_success = f->last.after_success,
+                               .succeeded = run->success && !f->last.after_success,
+                               .began = *began};
+    for (size_t i = 0; i < w->groups_n; i++) {
+        const struct group *k = &w->groups[i];
+        if (k != g && k->earliest) {
+            why->first &= surely_before(began, k->earliest);
+        }
+    }
+    if (g->confirmation) {
+        why->confirmation = show(w, g->confirmation);
+    }
+}
+
 static void tell_symptoms(const struct work *w, const struct group *const *order,
                           struct fl_verdict *out)
 {
@@ -452,7 +501,9 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
     settle(&w);
     rank_groups(&w, order);
     for (size_t i = 0; i < w.groups_n && i < FL_HYPOTHESES_MAX; i++) {
-        tell_hypothesis(&w, order[i], &out->hypotheses[out->hypotheses_n++]);
+        struct fl_hypothesis *h = &out->hypotheses[out->hypotheses_n++];
+        tell_hypothesis(&w, order[i], h);
+        tell_reasons(&w, order[i], &h->why);
     }
     tell_progress(&w, out);
     bool progressed = false;
@@ -464,6 +515,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->outcome = FL_OUTCOME_FAILED;
         out->confidence = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
         out->hypotheses[0].confidence = out->confidence;
+        out->hypotheses[0].why.doubt = best - out->confidence;
         tell_remedy(out);
         tell_faulty(order[0], out);
     } else if (success || progressed) {

@@ -118,6 +118,7 @@ static struct fl_place place_of(struct fl_job *job, const struct fl_line_at *at,
     if (fl_timestamp_find(message, 0, &time) && time.has_date && time.has_year) {
         job->time_ms = time.ms;
         job->has_time = true;
+        p.own_time = true;
     }
     p.time_ms = job->time_ms;
     p.has_time = job->has_time;
@@ -244,6 +245,7 @@ static void on_event(void *ctx, const struct fl_event *event)
     if (event->key < 1000000) {
         place.rank = event->key;
     }
+    place.own_time = false; /* it is that of the line that ended the event */
     fl_diagnosis_event(job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
                        job->order);
 }
