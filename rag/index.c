@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* No file is ever written: rebuilding 10 000 vectors takes about 0.1 s, and a file could be
  * damaged or belong to another database. One query at a time also keeps FAISS in its plain loop,
- * which needs neither BLAS nor threads. */
+ * which needs neither BLAS nor threads; it would start the threads all the same, and they would
+ * spin for milliseconds at the end of a short run. */
 #include "rag/index.h"
 
 #include <faiss/c_api/IndexFlat_c.h>
 #include <faiss/c_api/MetaIndexes_c.h>
 #include <faiss/c_api/error_c.h>
-#include <limits.h>
+#include <omp.h>
 
 static enum fl_status fail(struct fl_err *err, const char *what)
 {
@@ -69,6 +70,7 @@ enum fl_status fl_index_search(const struct fl_index *index, const float *vector
     if (k == 0) {
         return FL_OK;
     }
+    omp_set_num_threads(1); /* of parallel loops that this thread begins */
     if (faiss_Index_search(inner(index), 1, vector, (idx_t)k, scores, ids) != 0) {
         return fail(err, "search it");
     }

@@ -8,6 +8,10 @@
  * single ones. */
 #include "rules/attribute.h"
 
+#include "rules/reasons.h"
+
+#include "rules/signals/detect.h"
+
 #include <stdio.h>
 
 /* Steps made after an error that show the job went on; fewer may be buffered output. */
@@ -22,7 +26,7 @@ static const double least_to_explain = 0.45;
 static const double least_to_blame = 0.29;
 static const double nearly_equal = 0.08;
 static const double bonus_confirmed = 0.04;
-static const double weight_of_bad_metric = 0.62;
+static const double left_of_detection = 0.5; /* the job said that it ended well */
 
 struct group {
     const struct fl_cause *cause;
@@ -34,9 +38,7 @@ struct group {
     bool root;        /* some finding has the root role */
     bool healed;
     bool confirmed;
-    const struct fl_finding *confirmation;
     long count;
-    long lines; /* count, but a line that several rules know only once */
     const struct group *explained_by;
     const struct fl_sighting *earliest;
     struct fl_finding signal; /* when a metric says it, not a line */
@@ -63,8 +65,7 @@ const char *fl_method_name(enum fl_method method)
     return names[method];
 }
 
-/* Append-mode files: the last run that shows anything counts. */
-static uint32_t last_run(const struct fl_stream *s)
+uint32_t fl_stream_last_run(const struct fl_stream *s)
 {
     uint32_t run = s->runs_n - 1;
     while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
@@ -154,17 +155,6 @@ static void keep_finding(struct group *g, const struct fl_finding *f, double wei
     g->n = last + 1;
 }
 
-static bool has_line(const struct group *g, const struct fl_place *p)
-{
-    for (size_t i = 0; i < g->n; i++) {
-        const struct fl_place *q = &g->finding[i]->first.place;
-        if (p->stream == q->stream && p->line == q->line && p->offset == q->offset) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void add_finding(struct work *w, const struct fl_finding *f)
 {
     const struct fl_rule *rule = &w->set->rules[f->rule];
@@ -173,10 +163,8 @@ static void add_finding(struct work *w, const struct fl_finding *f)
         return;
     }
     g->count += f->count;
-    g->lines += has_line(g, &f->first.place) ? 0 : f->count;
     if (rule->role == FL_ROLE_CONFIRMATION) {
         g->confirmed = true;
-        g->confirmation = g->confirmation ? g->confirmation : f;
         return;
     }
     double weight = 0;
@@ -197,7 +185,7 @@ static void gather(struct work *w)
     const struct fl_finding *findings = fl_diagnosis_findings(w->d, &n);
     for (size_t i = 0; i < n; i++) {
         const struct fl_stream *s = &w->streams[findings[i].first.place.stream];
-        if (findings[i].run == last_run(s)) {
+        if (findings[i].run == fl_stream_last_run(s)) {
             add_finding(w, &findings[i]);
         }
     }
@@ -214,34 +202,52 @@ static void gather(struct work *w)
     w->groups_n = kept;
 }
 
-/* Loss or gradient that stays not finite until the run's end. */
-static void gather_bad_metrics(struct work *w, struct fl_verdict *out)
+/* A detection stands beside the findings, as if a line had said it. */
+static void add_detection(struct work *w, const struct fl_detection *d)
 {
-    for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
-        bool lasting = run->bad_values >= 3 && (run->was_finite || run->bad_values == run->steps);
-        if (!lasting || out->signals_n == FL_SIGNALS_MAX) {
+    const struct fl_run *run = &w->streams[d->series->stream].runs[d->series->run];
+    struct group *g = group_of(w, fl_taxonomy_find(w->set->taxonomy, fl_str_of(d->cause)));
+    double weight = run->success ? d->weight * left_of_detection : d->weight;
+    if (!g || !g->cause || (g->n && g->weight[0] >= weight)) {
+        return;
+    }
+    struct fl_sighting s = {.place = d->row->place,
+                            .text = fl_arena_str(fl_diagnosis_arena(w->d),
+                                                 (struct fl_str){d->row->text, d->row->text_n}),
+                            .order = d->row->order, .step = d->row->step};
+    struct fl_sighting end = s;
+    end.place = d->end->place;
+    end.text = fl_arena_str(fl_diagnosis_arena(w->d),
+                            (struct fl_str){d->end->text, d->end->text_n});
+    g->signal = (struct fl_finding){
+        .rule = UINT32_MAX, .run = d->series->run, .count = 1, .first = s, .last = end,
+        .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};
+    g->signal.first.place.rank = d->rank;
+    keep_finding(g, &g->signal, weight);
+    g->best = weight > g->best ? weight : g->best;
+    g->score = g->best;
+    g->root = true;
+    g->healed = false;
+    g->count++;
+    g->earliest = g->earliest ? g->earliest : &g->signal.first;
+}
+
+static void gather_detections(struct work *w, struct fl_verdict *out)
+{
+    struct fl_detection found[FL_DETECTIONS_MAX];
+    size_t n = fl_detect(fl_diagnosis_series(w->d), found);
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_detection *d = &found[i];
+        if (d->series->run != fl_stream_last_run(&w->streams[d->series->stream])) {
             continue;
         }
-        out->signals[out->signals_n++] = (struct fl_signal){
-            run->bad_metric, "nan", run->bad_from_step, run->last_step, run->bad_first.place.rank,
-            FL_SEVERITY_HIGH, 0.9};
-        struct group *g = group_of(
-            w, fl_taxonomy_find(w->set->taxonomy, FL_LIT("numerical_instability")));
-        if (g && !g->n && g->cause) {
-            g->signal = (struct fl_finding){.rule = UINT32_MAX,
-                                            .run = last_run(&w->streams[i]), .count = run->bad_values,
-                                            .first = run->bad_first, .last = run->bad_first,
-                                            .summary = FL_LIT("the loss or the gradient norm is "
-                                                              "not finite until the end of the "
-                                                              "log")};
-            g->finding[0] = &g->signal;
-            g->weight[0] = g->best = g->score = weight_of_bad_metric;
-            g->n = 1;
-            g->root = true;
-            g->healed = false;
-            g->count = g->lines = run->bad_values;
-            g->earliest = &g->signal.first;
+        if (out->signals_n < FL_SIGNALS_MAX) {
+            out->signals[out->signals_n++] =
+                (struct fl_signal){d->metric, d->kind, d->from_step, d->to_step,
+                                   d->rank,   d->severity, d->confidence};
+        }
+        if (d->cause) {
+            add_detection(w, d);
         }
     }
 }
@@ -370,39 +376,6 @@ static void tell_hypothesis(const struct work *w, const struct group *g, struct 
     }
 }
 
-/* Stricter than is_before, which must decide: a time taken over from an earlier line is only the
- * least it can be. */
-static bool surely_before(const struct fl_sighting *a, const struct fl_sighting *b)
-{
-    return a->place.stream == b->place.stream
-               ? a->order < b->order
-               : a->place.own_time && b->place.has_time && a->place.time_ms < b->place.time_ms;
-}
-
-static void tell_reasons(const struct work *w, const struct group *g, struct fl_reasons *why)
-{
-    const struct fl_finding *f = g->finding[0];
-    const struct fl_run *run = &w->streams[f->first.place.stream].runs[f->run];
-    const struct fl_sighting *began = g->earliest ? g->earliest : &f->last;
-    *why = (struct fl_reasons){.count = g->lines,
-                               .symptom = !g->root,
-                               .first = g->earliest && w->groups_n > 1,
-                               .has_steps = run->steps > 0,
-                               .steps_after = run->steps - f->last.steps,
-                               .after_success = f->last.after_success,
-                               .succeeded = run->success && !f->last.after_success,
-                               .began = *began};
-    for (size_t i = 0; i < w->groups_n; i++) {
-        const struct group *k = &w->groups[i];
-        if (k != g && k->earliest) {
-            why->first &= surely_before(began, k->earliest);
-        }
-    }
-    if (g->confirmation) {
-        why->confirmation = show(w, g->confirmation);
-    }
-}
-
 static void tell_symptoms(const struct work *w, const struct group *const *order,
                           struct fl_verdict *out)
 {
@@ -416,27 +389,111 @@ static void tell_symptoms(const struct work *w, const struct group *const *order
     }
 }
 
-/* Where it began: the first finding of the cause that says who printed it. */
-static void tell_faulty(const struct group *g, struct fl_verdict *out)
+static bool is_cause(const struct group *g, const char *slug)
 {
-    for (size_t i = 0; i < g->n; i++) {
-        const struct fl_place *p = &g->finding[i]->first.place;
-        struct fl_place *f = &out->faulty;
-        bool same = f->rank < 0 || p->rank < 0 || f->rank == p->rank;
-        if (!same) {
-            continue;
+    return strcmp(g->cause->slug, slug) == 0;
+}
+
+/* Was this printer told to stop after the finding? Then it did not begin it. */
+static bool was_stopped(const struct work *w, const struct fl_finding *f)
+{
+    size_t n = 0;
+    const struct fl_finding *all = fl_diagnosis_findings(w->d, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_rule *rule = &w->set->rules[all[i].rule];
+        if (all[i].first.place.stream == f->first.place.stream && all[i].run == f->run &&
+            all[i].first.order > f->first.order && rule->cause &&
+            strcmp(rule->cause->slug, "preempted") == 0) {
+            return true;
         }
-        f->rank = f->rank < 0 ? p->rank : f->rank;
-        f->local_rank = f->local_rank < 0 ? p->local_rank : f->local_rank;
-        f->gpu = f->gpu < 0 ? p->gpu : f->gpu;
-        f->node = f->node.n ? f->node : p->node;
+    }
+    return false;
+}
+
+/* Of several ranks that say the same: the earliest by time; by files alone, one that was not told
+ * to stop. */
+static const struct fl_finding *first_to_say(const struct work *w, const struct group *g)
+{
+    const struct fl_finding *first = g->finding[0];
+    for (size_t i = 1; i < g->n; i++) {
+        const struct fl_finding *f = g->finding[i];
+        bool other = f->rule == first->rule && f->first.place.stream != first->first.place.stream;
+        bool timed = f->first.place.has_time && first->first.place.has_time;
+        if (other && !timed && was_stopped(w, first) && !was_stopped(w, f)) {
+            first = f;
+        }
+    }
+    return first;
+}
+
+static void take_place(struct fl_place *faulty, const struct fl_place *p)
+{
+    bool same = faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank;
+    if (!same) {
+        return;
+    }
+    faulty->rank = faulty->rank < 0 ? p->rank : faulty->rank;
+    faulty->local_rank = faulty->local_rank < 0 ? p->local_rank : faulty->local_rank;
+    faulty->gpu = faulty->gpu < 0 ? p->gpu : faulty->gpu;
+    faulty->node = faulty->node.n ? faulty->node : p->node;
+}
+
+/* A launcher names the process that failed, when the failure itself does not say who printed it.
+ * What the other ranks say of a time-out, and who was stopped, names a victim. */
+static void ask_launcher(const struct work *w, struct fl_place *faulty)
+{
+    size_t n = 0;
+    const struct fl_finding *f = fl_diagnosis_findings(w->d, &n);
+    const struct fl_finding *first = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_rule *rule = &w->set->rules[f[i].rule];
+        const struct fl_run *run = &w->streams[f[i].first.place.stream].runs[f[i].run];
+        bool names = rule->role == FL_ROLE_SYMPTOM && f[i].first.names_rank && rule->cause &&
+                     strcmp(rule->cause->slug, "preempted") != 0 &&
+                     strncmp(rule->cause->slug, "nccl", 4) != 0;
+        bool counts = f[i].run == fl_stream_last_run(&w->streams[f[i].first.place.stream]) &&
+                      run->steps - f[i].first.steps < EPISODE_STEPS;
+        if (names && counts && (!first || is_before(&f[i].first, &first->first))) {
+            first = &f[i];
+        }
+    }
+    if (first) {
+        take_place(faulty, &first->first.place);
+    }
+}
+
+/* Where it began: the finding of the cause that says who printed it; of a collective that timed
+ * out, the rank that never joined it; else whom the launcher names. The node then follows from the
+ * roll. */
+static void tell_faulty(const struct work *w, const struct group *g, struct fl_verdict *out)
+{
+    struct fl_place *faulty = &out->faulty;
+    const struct fl_roll *roll = fl_diagnosis_roll(w->d);
+    if (is_cause(g, "nccl_timeout") || is_cause(g, "collective_mismatch")) {
+        faulty->rank = fl_roll_laggard(roll);
+    }
+    take_place(faulty, &first_to_say(w, g)->first.place);
+    for (size_t i = 0; i < g->n; i++) {
+        take_place(faulty, &g->finding[i]->first.place);
+    }
+    if (faulty->rank < 0 && faulty->local_rank < 0 && !g->cause->job_wide) {
+        ask_launcher(w, faulty);
+    }
+    if (!faulty->node.n && faulty->rank >= 0) {
+        faulty->node = fl_roll_node_of(roll, faulty->rank);
+    }
+    if (!faulty->node.n && !roll->many_nodes) {
+        faulty->node = roll->node;
+    }
+    if (faulty->rank < 0 && faulty->local_rank < 0 && faulty->gpu > 0 && !roll->many_nodes) {
+        faulty->rank = faulty->local_rank = faulty->gpu; /* one node: devices count as ranks do */
     }
 }
 
 static void tell_progress(const struct work *w, struct fl_verdict *out)
 {
     for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
+        const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         out->last_step = run->last_step > out->last_step ? run->last_step : out->last_step;
         out->checkpoint = run->checkpoint > out->checkpoint ? run->checkpoint : out->checkpoint;
     }
@@ -464,14 +521,14 @@ static bool any_success(const struct work *w, bool *progressed_r)
 {
     bool success = false;
     long trouble = 0;
-    *progressed_r = false;
+    long steps = 0;
     for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
+        const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         success |= run->success;
-        *progressed_r |= run->steps >= EPISODE_STEPS;
+        steps += run->steps;
         trouble += run->trouble;
     }
-    *progressed_r &= trouble == 0;
+    *progressed_r = steps >= EPISODE_STEPS && trouble == 0;
     return success;
 }
 
@@ -497,13 +554,13 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
                                .checkpoint = -1,
                                .lost_steps = -1};
     gather(&w);
-    gather_bad_metrics(&w, out);
+    gather_detections(&w, out);
     settle(&w);
     rank_groups(&w, order);
     for (size_t i = 0; i < w.groups_n && i < FL_HYPOTHESES_MAX; i++) {
         struct fl_hypothesis *h = &out->hypotheses[out->hypotheses_n++];
         tell_hypothesis(&w, order[i], h);
-        tell_reasons(&w, order[i], &h->why);
+        fl_reasons_tell(diagnosis, order[i]->finding[0], order[i]->earliest, h);
     }
     tell_progress(&w, out);
     bool progressed = false;
@@ -517,13 +574,12 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->hypotheses[0].confidence = out->confidence;
         out->hypotheses[0].why.doubt = best - out->confidence;
         tell_remedy(out);
-        tell_faulty(order[0], out);
+        tell_faulty(&w, order[0], out);
     } else if (success || progressed) {
         out->outcome = FL_OUTCOME_HEALTHY;
         out->confidence = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
         out->summary = success ? FL_LIT("the job reported that it finished well")
-                               : FL_LIT("the job was making progress and shows no failure (of its metrics only NaN "
-                                        "and Inf are judged)");
+                               : FL_LIT("the job was making progress and shows no failure");
     } else {
         out->summary = says_nothing(&w)
                            ? FL_LIT("the log is empty: the job wrote nothing; look at the "

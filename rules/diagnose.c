@@ -6,7 +6,6 @@
 
 #include "rules/summary.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +29,8 @@ struct fl_diagnosis {
     struct fl_match_work *lines;
     struct fl_match_work *events;
     struct fl_arena arena;
+    struct fl_series_set series;
+    struct fl_roll roll;
     struct fl_finding *findings;
     size_t findings_n;
     struct fl_stream *streams;
@@ -53,6 +54,8 @@ enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosi
     }
     d->set = set;
     fl_arena_init(&d->arena, ARENA_CAP);
+    d->roll.arena = &d->arena;
+    d->series = (struct fl_series_set){.metrics = set->metrics, .arena = &d->arena};
     d->findings = calloc(FL_FINDINGS_MAX, sizeof *d->findings);
     d->seen = calloc(set->line_patterns_n + 1U, 1);
     d->seen_stream = calloc(set->line_patterns_n + 1U, sizeof *d->seen_stream);
@@ -77,6 +80,7 @@ void fl_diagnosis_free(struct fl_diagnosis *d)
     }
     fl_match_work_free(d->lines);
     fl_match_work_free(d->events);
+    fl_series_fini(&d->series);
     fl_arena_free(&d->arena);
     free(d->findings);
     free(d->streams);
@@ -158,6 +162,16 @@ const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, siz
     return d->findings;
 }
 
+const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d)
+{
+    return &d->roll;
+}
+
+const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d)
+{
+    return &d->series;
+}
+
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d)
 {
     return d->set;
@@ -210,9 +224,11 @@ static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *p
         long value = captured_number(c, names[i]);
         if (value >= 0) {
             *slots[i] = value;
+            s.names_rank |= i < 2;
         }
     }
     const struct fl_str *node = captured(c, "node");
+    node = node || place->node.n ? node : captured(c, "peer"); /* the other end of a link */
     s.place.node = fl_arena_str(&d->arena, node ? *node : place->node);
     text.n = text.n > FL_FINDING_TEXT ? FL_FINDING_TEXT : text.n;
     s.text = fl_arena_str(&d->arena, text);
@@ -281,39 +297,17 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     }
 }
 
-/* A metric printed as nan or inf. Only a lasting one at the end counts: fp16 skips a step now and
- * then, and the first lines of a run may show nan by design. */
-static void watch_values(struct fl_diagnosis *d, struct fl_run *run, const struct fl_captures *c,
-                         const struct fl_place *place, struct fl_str text, uint64_t order)
+/* Captures with a metric's name count as printed values, too. */
+static void note_values(struct fl_diagnosis *d, const struct fl_captures *c,
+                        const struct fl_place *place, long step, struct fl_str text, uint64_t order)
 {
-    static const char *const names[] = {"loss", "grad_norm"};
-    bool any = false;
-    for (size_t i = 0; i < 2; i++) {
-        const struct fl_str *value = captured(c, names[i]);
-        char number[32] = "";
-        if (!value || value->n >= sizeof number) {
-            continue;
-        }
-        memcpy(number, value->p, value->n);
-        char *end = NULL;
-        double v = strtod(number, &end);
-        if (end == number) {
-            continue;
-        }
-        any = true;
-        if (!isfinite(v)) {
-            if (run->bad_values++ == 0) {
-                run->bad_from_step = run->last_step;
-                run->bad_metric = names[i];
-                run->bad_first = sight(d, place, c, text, order);
-            }
-            return;
-        }
+    struct fl_values values = {.present = 0};
+    for (size_t i = 0; i < c->n; i++) {
+        fl_values_put(&values, fl_metrics_find(d->set->metrics, fl_str_of(c->item[i].name)),
+                      c->item[i].text);
     }
-    if (any) {
-        run->was_finite = true;
-        run->bad_values = 0;
-    }
+    fl_series_add(&d->series, d->streams[place->stream].runs_n - 1, place, order, step, &values,
+                  text);
 }
 
 static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
@@ -327,13 +321,17 @@ static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
         run->checkpoint = saved > run->checkpoint ? saved : run->checkpoint;
         return;
     }
+    if (rule->role == FL_ROLE_METRIC) {
+        note_values(d, c, place, step >= 0 ? step : run->last_step, text, order);
+        return;
+    }
     run->steps++;
     run->trouble = 0;
     if (step >= 0) {
         run->first_step = run->first_step < 0 ? step : run->first_step;
         run->last_step = step;
     }
-    watch_values(d, run, c, place, text, order);
+    note_values(d, c, place, step, text, order);
 }
 
 /* The printers of a multi-node job start one after the other: only a start after work was done, or
@@ -346,6 +344,22 @@ static void note_start(struct fl_diagnosis *d, const struct fl_place *place, uin
     }
 }
 
+/* Also lines that are findings may say who runs where. */
+static void note_roll(struct fl_diagnosis *d, const struct fl_place *place,
+                      const struct fl_captures *c)
+{
+    const struct fl_str *node = captured(c, "node");
+    const struct fl_str *ranks = captured(c, "ranks");
+    struct fl_str where = node ? *node : place->node;
+    char rank[24] = "";
+    ranks = ranks ? ranks : captured(c, "rank");
+    if (!ranks && place->rank >= 0) {
+        snprintf(rank, sizeof rank, "%ld", place->rank);
+    }
+    fl_roll_note(&d->roll, ranks ? *ranks : fl_str_of(rank), where, captured_number(c, "enqueued"),
+                 captured_number(c, "completed"));
+}
+
 static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_captures *c,
                 const struct fl_place *place, struct fl_str text, uint64_t order)
 {
@@ -355,12 +369,14 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
     case FL_ROLE_ROOT:
     case FL_ROLE_SYMPTOM:
     case FL_ROLE_CONFIRMATION:
+        note_roll(d, place, c);
         file_finding(d, rule_index, place, c, text, order);
         break;
     case FL_ROLE_BENIGN:
         break;
     case FL_ROLE_PROGRESS:
     case FL_ROLE_CHECKPOINT:
+    case FL_ROLE_METRIC:
         note_progress(d, rule, c, place, text, order);
         break;
     case FL_ROLE_SUCCESS:
@@ -371,6 +387,9 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
         break;
     case FL_ROLE_START:
         note_start(d, place, order);
+        break;
+    case FL_ROLE_ROLL:
+        note_roll(d, place, c);
         break;
     }
 }
@@ -439,6 +458,9 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
 static bool is_source(struct fl_str message)
 {
     struct fl_str code = fl_str_ltrim(message);
+    if (fl_str_find(code, FL_LIT("AssertionError"))) { /* glued to the line by another rank */
+        return false;
+    }
     return fl_str_starts(code, FL_LIT("raise ")) || fl_str_starts(code, FL_LIT("assert ")) ||
            fl_str_starts(code, FL_LIT("except ")) || fl_str_starts(code, FL_LIT("return "));
 }
@@ -460,7 +482,7 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
     double best = 0;
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
-        best = rule->role == FL_ROLE_ROOT && rule->confidence > best ? rule->confidence : best;
+        best = rule->role <= FL_ROLE_SYMPTOM && rule->confidence > best ? rule->confidence : best;
     }
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];

@@ -5,23 +5,12 @@
  * Limits: FL_FINDINGS_MAX different findings (equal ones are counted; of each the first and the
  * last are kept), text of a line up to FL_FINDING_TEXT bytes. Threads: one. */
 #pragma once
+#include "rules/place.h"
+#include "rules/roll.h"
 #include "rules/ruleset.h"
+#include "rules/signals/series.h"
 
 enum { FL_FINDINGS_MAX = 2048, FL_FINDING_TEXT = 2048, FL_STREAMS_MAX = 4096 };
-
-/* Where a line stands and who printed it. -1 and empty: not known. */
-struct fl_place {
-    uint32_t stream;
-    long line;
-    uint64_t offset;
-    long rank;
-    long local_rank;
-    long gpu;
-    struct fl_str node;
-    int64_t time_ms;
-    bool has_time; /* with a date */
-    bool own_time; /* it stands in this very line, not in one before it */
-};
 
 struct fl_sighting {
     struct fl_place place;
@@ -30,6 +19,7 @@ struct fl_sighting {
     long steps;         /* progress lines of the run before it */
     long step;          /* the last step number before it, or -1 */
     bool after_success;
+    bool names_rank; /* the line's own words, not its prefix, name the rank */
 };
 
 struct fl_finding {
@@ -50,11 +40,6 @@ struct fl_run {
     bool success;
     uint64_t success_order;
     uint64_t begin_order;
-    long bad_values; /* progress lines at the end whose loss or gradient is not finite, in a row */
-    long bad_from_step;
-    bool was_finite;
-    const char *bad_metric;
-    struct fl_sighting bad_first;
     long failures; /* findings of root or symptom role */
     long trouble;  /* lines since the last step with words that failures use, known to no rule */
 };
@@ -127,6 +112,8 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
 void fl_diagnosis_end(struct fl_diagnosis *d);
 
 const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r);
+const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d);
+const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
 long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */

@@ -6,6 +6,8 @@
  * recursion, \Q, x-mode) gives up: the answer is then "none". */
 #include "rules/literals.h"
 
+#include <limits.h>
+
 enum { DEPTH_MAX = 12 };
 
 struct reader {
@@ -50,40 +52,41 @@ static int frequency(const struct fl_grams *grams, const struct fl_literal *lit)
 /* Rare in routine text first; then long, of bytes that say much. */
 static int worth(const struct fl_grams *grams, const struct fl_literal *lit)
 {
+    static const bool common[UCHAR_MAX + 1] = {
+        ['e'] = true, ['t'] = true, ['a'] = true, ['o'] = true, ['i'] = true, ['n'] = true,
+        ['s'] = true, ['r'] = true, [' '] = true, ['.'] = true, ['/'] = true, ['='] = true,
+        [':'] = true, ['-'] = true, ['_'] = true, ['0'] = true};
     int sum = 0;
     for (size_t i = 0; i < lit->n; i++) {
         char c = lit->bytes[i];
-        bool common = strchr("etaoinsr ./=:-_0", c) != NULL;
         bool upper = c >= 'A' && c <= 'Z';
-        sum += common ? 2 : upper && !lit->caseless ? 4 : 3;
+        sum += common[(unsigned char)c] ? 2 : upper && !lit->caseless ? 4 : 3;
     }
     return 1000 * (41 - frequency(grams, lit)) + sum;
 }
 
-static int set_worth(const struct fl_grams *grams, const struct fl_literals *set)
+static void add_all(struct fl_literals *to, const struct fl_literals *from)
 {
-    int least = set->n ? 1 << 20 : 0;
-    for (size_t i = 0; i < set->n; i++) {
-        int w = worth(grams, &set->item[i]);
-        least = w < least ? w : least;
-    }
-    return least;
+    memcpy(to->item + to->n, from->item, from->n * sizeof *from->item);
+    to->worth = to->n && to->worth < from->worth ? to->worth : from->worth;
+    to->n += from->n;
 }
 
-static void keep_better(const struct reader *r, struct fl_literals *best,
-                        const struct fl_literals *other)
+static void keep_better(struct fl_literals *best, const struct fl_literals *other)
 {
-    if (set_worth(r->grams, other) > set_worth(r->grams, best)) {
-        *best = *other;
+    if (other->worth > best->worth) {
+        best->n = 0;
+        add_all(best, other);
     }
 }
 
 static void keep_run(const struct reader *r, struct fl_literals *best, struct fl_literal *run)
 {
-    if (run->n >= FL_LITERAL_MIN) {
-        struct fl_literals one = {.n = 1};
-        one.item[0] = *run;
-        keep_better(r, best, &one);
+    int value = run->n >= FL_LITERAL_MIN ? worth(r->grams, run) : 0;
+    if (value > best->worth) {
+        best->item[0] = *run;
+        best->n = 1;
+        best->worth = value;
     }
     run->n = 0;
 }
@@ -92,7 +95,7 @@ static void keep_run(const struct reader *r, struct fl_literals *best, struct fl
 static bool take_quantifier(struct reader *r, bool *repeats_r)
 {
     *repeats_r = false;
-    if (r->p >= r->end || !strchr("?*+{", *r->p)) {
+    if (r->p >= r->end || (*r->p != '?' && *r->p != '*' && *r->p != '+' && *r->p != '{')) {
         return true;
     }
     bool needed = *r->p == '+';
@@ -211,7 +214,7 @@ static void take_group(struct reader *r, int depth, struct fl_literals *best,
         keep_run(r, best, run);
         return;
     }
-    struct fl_literals inner = {.n = 0};
+    struct fl_literals inner;
     take_set(r, depth + 1, &inner);
     r->caseless = outer;
     if (r->p < r->end) {
@@ -221,7 +224,7 @@ static void take_group(struct reader *r, int depth, struct fl_literals *best,
     bool needed = take_quantifier(r, &repeats);
     keep_run(r, best, run);
     if (counts && needed) {
-        keep_better(r, best, &inner);
+        keep_better(best, &inner);
     }
 }
 
@@ -290,15 +293,17 @@ static void take_branch(struct reader *r, int depth, struct fl_literals *best)
 static void take_set(struct reader *r, int depth, struct fl_literals *out)
 {
     bool complete = true;
+    struct fl_literals branch;
     out->n = 0;
+    out->worth = 0;
     for (;;) {
-        struct fl_literals branch = {.n = 0};
+        branch.n = 0;
+        branch.worth = 0;
         take_branch(r, depth, &branch);
         if (branch.n == 0 || out->n + branch.n > FL_LITERALS_MAX) {
             complete = false;
         } else if (complete) {
-            memcpy(out->item + out->n, branch.item, branch.n * sizeof *branch.item);
-            out->n += branch.n;
+            add_all(out, &branch);
         }
         if (r->p >= r->end || *r->p != '|' || r->unsure) {
             break;
@@ -307,6 +312,7 @@ static void take_set(struct reader *r, int depth, struct fl_literals *out)
     }
     if (!complete) {
         out->n = 0;
+        out->worth = 0;
     }
 }
 
@@ -316,5 +322,6 @@ void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct 
     take_set(&r, 0, out);
     if (r.unsure || r.p < r.end) {
         out->n = 0;
+        out->worth = 0;
     }
 }

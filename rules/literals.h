@@ -17,8 +17,9 @@ struct fl_literal {
 
 /* A set of which at least one member occurs in every match; empty when there is no such set. */
 struct fl_literals {
-    struct fl_literal item[FL_LITERALS_MAX];
     size_t n;
+    int worth; /* of the least telling member; 0 when empty */
+    struct fl_literal item[FL_LITERALS_MAX];
 };
 
 /* How often each run of four bytes (letter case ignored) occurs in routine text: what is common

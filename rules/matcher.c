@@ -2,48 +2,65 @@
 /* Why this shape: a log line meets hundreds of rules and matches none or one. Measured on 20 to
  * 2,000 rules, literals first and PCRE2 on the few proposals is flat in the number of rules, while
  * any engine that runs the patterns themselves is not. Vectorscan's regex engine is not used: its
- * 5.4.9 release loses matches (upstream issues 317, 382); its literal API was never seen to. */
+ * 5.4.9 release loses matches (upstream issues 317, 382); its literal API was never seen to.
+ *
+ * Most patterns are never tried on most logs, and compiling and translating (JIT) them all costs
+ * more than reading a small log. So a pattern is compiled when it is first tried, and translated
+ * when it is tried often. The code lives in the thread's fl_match_work: no lock, nothing published
+ * between threads, and the matcher stays constant; a pattern that two threads try is compiled
+ * twice. The interpreter counts more steps than translated code does and also limits depth: where
+ * it gives up, translated code is asked, so that the answer is the same on the first try and on the
+ * thousandth. */
 #include "rules/matcher.h"
 
 #include "rules/literals.h"
+#include "rules/scanner.h"
 
-#include <hs/hs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-enum { CALM_BYTES = 4096, CALM_STEPS = 10000, LEAST_STEPS = 500, JIT_STACK = 256 * 1024 };
-
-struct pattern {
-    pcre2_code *code;
-    struct fl_str text;
-    struct fl_literals literals;
-    bool silent;
+enum {
+    CALM_BYTES = 4096,
+    CALM_STEPS = 10000,
+    LEAST_STEPS = 500,
+    JIT_STACK = 256 * 1024,
+    OFTEN = 16, /* tries of a trusted pattern before translating it pays */
 };
 
-/* A literal and the patterns that wait for it: users[first .. first + n). */
-struct needle {
-    struct fl_literal text;
-    uint32_t first;
-    uint32_t n;
+struct pattern {
+    struct fl_str text;
+    unsigned flags; /* enum fl_pattern_flags */
 };
 
 struct fl_matcher {
     struct pattern *patterns;
     uint32_t patterns_n;
     uint32_t patterns_size;
-    struct needle *needles;
+    struct fl_literal *needles;
     uint32_t needles_n;
+    uint32_t *first; /* users[first[i] .. first[i + 1]) are the patterns that wait for needle i */
     uint32_t *users;
     uint32_t *always; /* patterns without a literal */
     uint32_t always_n;
     struct fl_grams *grams; /* until ready */
+    const char *cache;      /* until ready */
+    const char *cache_name;
     hs_database_t *scanner; /* NULL: every pattern is proposed for every line */
     bool scans;
 };
 
+/* A pattern as one thread runs it. */
+struct program {
+    pcre2_code *code;
+    uint32_t tries;  /* by the interpreter */
+    bool translated; /* or cannot be */
+    bool broken;     /* does not compile */
+};
+
 struct fl_match_work {
+    struct program *programs;
     pcre2_match_data *match;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
@@ -73,12 +90,10 @@ void fl_matcher_free(struct fl_matcher *matcher)
     if (!matcher) {
         return;
     }
-    for (uint32_t i = 0; i < matcher->patterns_n; i++) {
-        pcre2_code_free(matcher->patterns[i].code);
-    }
     hs_free_database(matcher->scanner);
     free(matcher->patterns);
     free(matcher->needles);
+    free(matcher->first);
     free(matcher->users);
     free(matcher->always);
     free(matcher->grams);
@@ -111,7 +126,6 @@ static enum fl_status compile(struct fl_str text, unsigned flags, pcre2_code **o
         return fl_fail(err, FL_LIMIT, "pattern compiles to %zu bytes, more than %d: use smaller "
                        "repeat counts", size, FL_PATTERN_CODE);
     }
-    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* without JIT the interpreter serves */
     *out = code;
     return FL_OK;
 }
@@ -119,6 +133,14 @@ static enum fl_status compile(struct fl_str text, unsigned flags, pcre2_code **o
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err)
 {
+    if (!(flags & FL_PATTERN_TRUSTED)) {
+        pcre2_code *code = NULL;
+        enum fl_status status = compile(pattern, flags, &code, at_r, err);
+        if (status != FL_OK) {
+            return status;
+        }
+        pcre2_code_free(code);
+    }
     if (matcher->patterns_n == matcher->patterns_size) {
         uint32_t size = matcher->patterns_size ? matcher->patterns_size * 2 : 64;
         struct pattern *more = realloc(matcher->patterns, size * sizeof *more);
@@ -128,15 +150,15 @@ enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern,
         matcher->patterns = more;
         matcher->patterns_size = size;
     }
-    struct pattern *p = &matcher->patterns[matcher->patterns_n];
-    enum fl_status status = compile(pattern, flags, &p->code, at_r, err);
-    if (status != FL_OK) {
-        return status;
-    }
-    p->text = pattern;
-    p->silent = flags & FL_PATTERN_SILENT;
+    matcher->patterns[matcher->patterns_n] = (struct pattern){pattern, flags};
     *number_r = matcher->patterns_n++;
     return FL_OK;
+}
+
+void fl_matcher_cache(struct fl_matcher *matcher, const char *folder, const char *name)
+{
+    matcher->cache = folder;
+    matcher->cache_name = name;
 }
 
 void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text)
@@ -151,127 +173,113 @@ void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text)
 
 /* One (literal, pattern) pair while the needles are being sorted together. */
 struct want {
-    const struct fl_literal *literal;
+    struct fl_literal literal;
     uint32_t pattern;
 };
+
+struct wants {
+    struct want *list;
+    size_t n;
+    size_t size;
+};
+
+static int compare_literals(const struct fl_literal *x, const struct fl_literal *y)
+{
+    int by_case = (int)x->caseless - (int)y->caseless;
+    int by_bytes = by_case ? by_case : memcmp(x->bytes, y->bytes, x->n < y->n ? x->n : y->n);
+    return by_bytes ? by_bytes : (int)x->n - (int)y->n;
+}
 
 static int compare_wants(const void *a, const void *b)
 {
     const struct want *x = a;
     const struct want *y = b;
-    int by_case = (int)x->literal->caseless - (int)y->literal->caseless;
-    if (by_case) {
-        return by_case;
-    }
-    size_t n = x->literal->n < y->literal->n ? x->literal->n : y->literal->n;
-    int by_bytes = memcmp(x->literal->bytes, y->literal->bytes, n);
-    if (by_bytes) {
-        return by_bytes;
-    }
-    if (x->literal->n != y->literal->n) {
-        return x->literal->n < y->literal->n ? -1 : 1;
-    }
-    return x->pattern < y->pattern ? -1 : x->pattern > y->pattern;
+    int by_literal = compare_literals(&x->literal, &y->literal);
+    return by_literal ? by_literal : (x->pattern > y->pattern) - (x->pattern < y->pattern);
 }
 
-static void sort_needles(struct fl_matcher *m, struct want *wants, size_t n)
+static bool want_all(struct wants *wants, const struct fl_literals *set, uint32_t pattern)
 {
-    qsort(wants, n, sizeof *wants, compare_wants);
-    for (size_t i = 0; i < n; i++) {
-        const struct fl_literal *text = wants[i].literal;
-        struct needle *last = m->needles_n ? &m->needles[m->needles_n - 1] : NULL;
-        if (!last || last->text.caseless != text->caseless || last->text.n != text->n ||
-            memcmp(last->text.bytes, text->bytes, text->n) != 0) {
-            last = &m->needles[m->needles_n++];
-            *last = (struct needle){.text = *text, .first = (uint32_t)i};
+    if (wants->size - wants->n < set->n) {
+        size_t size = (wants->size + FL_LITERALS_MAX) * 2;
+        struct want *more = realloc(wants->list, size * sizeof *more);
+        if (!more) {
+            return false;
         }
-        m->users[i] = wants[i].pattern;
-        last->n++;
+        wants->list = more;
+        wants->size = size;
     }
+    for (size_t i = 0; i < set->n; i++) {
+        wants->list[wants->n++] = (struct want){set->item[i], pattern};
+    }
+    return true;
 }
 
-static enum fl_status build_needles(struct fl_matcher *m, struct fl_err *err)
+/* The literals of all patterns that are proposed; those without one go to `always`. */
+static bool gather(struct fl_matcher *m, struct wants *wants)
 {
-    size_t n = 0;
-    for (uint32_t i = 0; i < m->patterns_n; i++) {
-        n += m->patterns[i].silent ? 0 : m->patterns[i].literals.n;
-    }
-    struct want *wants = calloc(n + 1, sizeof *wants);
-    m->needles = calloc(n + 1, sizeof *m->needles);
-    m->users = calloc(n + 1, sizeof *m->users);
+    struct fl_literals set;
     m->always = calloc(m->patterns_n + 1U, sizeof *m->always);
-    if (!wants || !m->needles || !m->users || !m->always) {
-        free(wants);
-        return fl_fail(err, FL_NOMEM, "no memory for the literal scanner");
-    }
-    n = 0;
-    for (uint32_t i = 0; i < m->patterns_n; i++) {
-        const struct fl_literals *set = &m->patterns[i].literals;
-        if (m->patterns[i].silent) {
+    for (uint32_t i = 0; m->always && i < m->patterns_n; i++) {
+        if (m->patterns[i].flags & FL_PATTERN_SILENT) {
             continue;
         }
-        if (set->n == 0) {
+        fl_literals_of(m->patterns[i].text, m->grams, &set);
+        if (set.n == 0) {
             m->always[m->always_n++] = i;
         }
-        for (size_t k = 0; k < set->n; k++) {
-            wants[n++] = (struct want){&set->item[k], i};
+        if (!want_all(wants, &set, i)) {
+            return false;
         }
     }
-    sort_needles(m, wants, n);
-    free(wants);
-    return FL_OK;
+    return m->always != NULL;
 }
 
-static enum fl_status build_scanner(struct fl_matcher *m, struct fl_err *err)
+static bool sort_needles(struct fl_matcher *m, const struct wants *wants)
 {
-    size_t n = m->needles_n;
-    const char **texts = calloc(n, sizeof *texts);
-    unsigned *flags = calloc(n, sizeof *flags);
-    unsigned *ids = calloc(n, sizeof *ids);
-    size_t *lengths = calloc(n, sizeof *lengths);
-    enum fl_status status = FL_OK;
-    if (!texts || !flags || !ids || !lengths) {
-        status = fl_fail(err, FL_NOMEM, "no memory for the literal scanner");
-    } else {
-        hs_compile_error_t *why = NULL;
-        for (size_t i = 0; i < n; i++) {
-            texts[i] = m->needles[i].text.bytes;
-            lengths[i] = m->needles[i].text.n;
-            flags[i] = m->needles[i].text.caseless ? HS_FLAG_CASELESS : 0;
-            ids[i] = (unsigned)i;
-        }
-        if (hs_compile_lit_multi(texts, flags, ids, lengths, (unsigned)n, HS_MODE_BLOCK, NULL,
-                                 &m->scanner, &why) != HS_SUCCESS) {
-            status = fl_fail(err, FL_INTERNAL, "literal scanner: %s", why ? why->message : "?");
-            hs_free_compile_error(why);
-        }
+    m->needles = calloc(wants->n + 1, sizeof *m->needles);
+    m->first = calloc(wants->n + 1, sizeof *m->first);
+    m->users = calloc(wants->n + 1, sizeof *m->users);
+    if (!m->needles || !m->first || !m->users) {
+        return false;
     }
-    free(texts);
-    free(flags);
-    free(ids);
-    free(lengths);
-    return status;
+    if (wants->n) {
+        qsort(wants->list, wants->n, sizeof *wants->list, compare_wants);
+    }
+    for (size_t i = 0; i < wants->n; i++) {
+        const struct want *want = &wants->list[i];
+        if (i == 0 || compare_literals(&want[-1].literal, &want->literal) != 0) {
+            m->first[m->needles_n] = (uint32_t)i;
+            m->needles[m->needles_n++] = want->literal;
+        }
+        m->users[i] = want->pattern;
+    }
+    m->first[m->needles_n] = (uint32_t)wants->n;
+    return true;
 }
 
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
 {
-    for (uint32_t i = 0; i < matcher->patterns_n; i++) {
-        struct pattern *p = &matcher->patterns[i];
-        fl_literals_of(p->text, matcher->grams, &p->literals);
-    }
+    struct wants wants = {NULL, 0, 0};
+    bool ok = gather(matcher, &wants) && sort_needles(matcher, &wants);
+    free(wants.list);
     free(matcher->grams);
     matcher->grams = NULL;
-    enum fl_status status = build_needles(matcher, err);
-    matcher->scans = hs_valid_platform() == HS_SUCCESS && !getenv("FAULTLINE_NO_VECTORSCAN");
-    if (status == FL_OK && matcher->scans && matcher->needles_n) {
-        status = build_scanner(matcher, err);
+    if (!ok) {
+        return fl_fail(err, FL_NOMEM, "no memory for the literal scanner");
     }
-    return status;
+    matcher->scans = hs_valid_platform() == HS_SUCCESS && !getenv("FAULTLINE_NO_VECTORSCAN");
+    return matcher->scans && matcher->needles_n
+               ? fl_scanner_open(matcher->needles, matcher->needles_n, matcher->cache,
+                                 matcher->cache_name, &matcher->scanner, err)
+               : FL_OK;
 }
 
 bool fl_matcher_lacks_literal(const struct fl_matcher *matcher, uint32_t pattern)
 {
-    return matcher->patterns[pattern].literals.n == 0;
+    struct fl_literals set;
+    fl_literals_of(matcher->patterns[pattern].text, NULL, &set);
+    return set.n == 0;
 }
 
 enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_match_work **out,
@@ -286,8 +294,9 @@ enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_mat
     w->context = pcre2_match_context_create(NULL);
     w->stack = pcre2_jit_stack_create(32 * 1024, JIT_STACK, NULL);
     w->seen = calloc(matcher->patterns_n + 1U, sizeof *w->seen);
+    w->programs = calloc(matcher->patterns_n + 1U, sizeof *w->programs);
     w->patterns_n = matcher->patterns_n;
-    bool ok = w->match && w->context && w->seen;
+    bool ok = w->match && w->context && w->seen && w->programs;
     if (ok && matcher->scanner) {
         ok = hs_alloc_scratch(matcher->scanner, &w->scratch) == HS_SUCCESS;
     }
@@ -308,6 +317,10 @@ void fl_match_work_free(struct fl_match_work *work)
     if (!work) {
         return;
     }
+    for (uint32_t i = 0; work->programs && i < work->patterns_n; i++) {
+        pcre2_code_free(work->programs[i].code);
+    }
+    free(work->programs);
     pcre2_match_data_free(work->match);
     pcre2_match_context_free(work->context);
     pcre2_jit_stack_free(work->stack);
@@ -362,8 +375,8 @@ static int on_literal(unsigned id, unsigned long long from, unsigned long long t
     }
     struct fl_str line = w->lines[w->line];
     if (last >= line.p && last < line.p + line.n) {
-        const struct needle *needle = &w->matcher->needles[id];
-        propose_line(w, (uint32_t)w->line, w->matcher->users + needle->first, needle->n);
+        const uint32_t *first = &w->matcher->first[id];
+        propose_line(w, (uint32_t)w->line, w->matcher->users + first[0], first[1] - first[0]);
     }
     return w->failed;
 }
@@ -426,7 +439,7 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
     bool scanned = matcher->scans || matcher->needles_n == 0;
     for (uint32_t i = 0; i < lines_n && (matcher->always_n || !scanned); i++) {
         for (uint32_t k = 0; !scanned && k < matcher->patterns_n; k++) {
-            if (!matcher->patterns[k].silent) {
+            if (!(matcher->patterns[k].flags & FL_PATTERN_SILENT)) {
                 propose(work, i, k);
             }
         }
@@ -466,18 +479,57 @@ static void read_captures(const pcre2_code *code, pcre2_match_data *match, struc
     }
 }
 
+/* Without JIT the interpreter goes on serving. */
+static void translate(struct program *program)
+{
+    (void)pcre2_jit_compile(program->code, PCRE2_JIT_COMPLETE);
+    program->translated = true;
+}
+
+/* The pattern as this thread runs it; NULL when it does not compile. */
+static struct program *program_of(const struct fl_matcher *matcher, struct fl_match_work *work,
+                                  uint32_t pattern)
+{
+    struct program *program = &work->programs[pattern];
+    const struct pattern *p = &matcher->patterns[pattern];
+    if (!program->code && !program->broken) {
+        size_t at = 0;
+        program->broken = compile(p->text, p->flags, &program->code, &at, NULL) != FL_OK;
+    }
+    if (program->broken) {
+        return NULL;
+    }
+    if (!program->translated &&
+        (!(p->flags & FL_PATTERN_TRUSTED) || ++program->tries > OFTEN)) {
+        translate(program);
+    }
+    return program;
+}
+
+static int run(const struct program *program, struct fl_match_work *work, struct fl_str subject)
+{
+    return pcre2_match(program->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
+                       work->match, work->context);
+}
+
 enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,
                              uint32_t pattern, struct fl_str subject, struct fl_captures *captures)
 {
-    const pcre2_code *code = matcher->patterns[pattern].code;
+    struct program *program = program_of(matcher, work, pattern);
     uint32_t steps = CALM_STEPS;
+    if (!program) {
+        return FL_MATCH_ERROR;
+    }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
         steps = steps < LEAST_STEPS ? LEAST_STEPS : steps;
     }
     pcre2_set_match_limit(work->context, steps);
-    int rc = pcre2_match(code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
-                         work->match, work->context);
+    int rc = run(program, work, subject);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && !program->translated) {
+        translate(program);
+        rc = run(program, work, subject);
+    }
     if (rc == PCRE2_ERROR_NOMATCH) {
         return FL_MATCH_NO;
     }
@@ -485,7 +537,7 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
         return FL_MATCH_ERROR;
     }
     if (captures) {
-        read_captures(code, work->match, subject, captures);
+        read_captures(program->code, work->match, subject, captures);
     }
     return FL_MATCH_YES;
 }

@@ -3,8 +3,9 @@
  * which patterns may match which lines; PCRE2 decides. Where the CPU lacks what vectorscan needs,
  * every pattern is proposed for every line: slower, same answers.
  *
- * Owns: the compiled patterns. Immutable after building; share it between threads.
- * Each thread brings its own struct fl_match_work.
+ * Borrows the texts of patterns; they must live as long as the matcher. Immutable after building;
+ * share it between threads. Each thread brings its own struct fl_match_work, which owns the
+ * compiled patterns and must not outlive the matcher.
  * Limits: FL_PATTERN_BYTES of pattern text, FL_PATTERN_CODE bytes compiled, match and depth limits
  * that shrink with the subject's length, so that one call stays in the milliseconds
  * (a match limit alone does not bound time: it counts steps, and a step may walk the subject). */
@@ -44,18 +45,22 @@ struct fl_candidate {
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
 void fl_matcher_free(struct fl_matcher *matcher);
 
-/* Compiles a pattern (byte mode) and gives it the next number from 0; its text must live until
- * fl_matcher_ready. A bad one is FL_SYNTAX, with
+/* Checks a pattern (byte mode) and gives it the next number from 0. A bad one is FL_SYNTAX, with
  * the text of the error and *at_r the offset. */
 enum fl_pattern_flags {
-    FL_PATTERN_LINES = 1, /* ^ and $ match at inner line ends */
-    FL_PATTERN_SILENT = 2 /* never proposed, only tried */
+    FL_PATTERN_LINES = 1,  /* ^ and $ match at inner line ends */
+    FL_PATTERN_SILENT = 2, /* never proposed, only tried */
+    FL_PATTERN_TRUSTED = 4 /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
 };
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;
 
 /* Shows the matcher a line of routine text, so that it looks for literals that are rare there. */
 void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text);
+
+/* Keeps the compiled literal scanner in a file of that name in folder (NULL: nowhere), for the next
+ * process; see scanner.h. Both texts must live until fl_matcher_ready. */
+void fl_matcher_cache(struct fl_matcher *matcher, const char *folder, const char *name);
 
 /* Ends adding; builds the literal scanner. */
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err) FL_MUST_USE;

@@ -7,6 +7,7 @@
 
 #include "rules/rulefile.h"
 #include "service/base/fsio.h"
+#include "service/base/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ static const char attention_words[] =
 const char *fl_role_name(enum fl_role role)
 {
     static const char *const names[] = {"root",     "symptom",    "confirmation", "benign",
-                                        "progress", "checkpoint", "success",      "start"};
+                                        "progress", "checkpoint", "success",      "start",
+                                        "roll",     "metric"};
     return names[role];
 }
 
@@ -58,23 +60,55 @@ void fl_ruleset_free(struct fl_ruleset *set)
     if (!set) {
         return;
     }
+    fl_metrics_free(set->metrics);
     fl_matcher_free(set->lines);
     fl_matcher_free(set->events);
     free(set->line_owner);
     free(set->event_owner);
     free(set->rules);
+    free(set->by_id);
     fl_arena_free(&set->arena);
     free(set);
 }
 
+/* The place of the rule with that id, or the free one where it belongs; there is one. */
+static uint32_t *place_of(const struct fl_ruleset *set, struct fl_str id)
+{
+    size_t mask = 2 * (size_t)set->rules_size - 1;
+    size_t at = fl_hash(id, 0) & mask;
+    while (set->by_id[at] && !fl_str_eq(fl_str_of(set->rules[set->by_id[at] - 1].id), id)) {
+        at = (at + 1) & mask;
+    }
+    return &set->by_id[at];
+}
+
 const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id)
 {
-    for (uint32_t i = 0; i < set->rules_n; i++) {
-        if (fl_str_eq(fl_str_of(set->rules[i].id), id)) {
-            return &set->rules[i];
-        }
+    uint32_t place = set->rules_n ? *place_of(set, id) : 0;
+    return place ? &set->rules[place - 1] : NULL;
+}
+
+/* Room for one more rule. */
+static bool make_room(struct fl_ruleset *set)
+{
+    if (set->rules_n < set->rules_size) {
+        return true;
     }
-    return NULL;
+    uint32_t size = set->rules_size ? set->rules_size * 2 : 1024;
+    struct fl_rule *rules = realloc(set->rules, size * sizeof *rules);
+    uint32_t *by_id = calloc(2 * (size_t)size, sizeof *by_id);
+    set->rules = rules ? rules : set->rules;
+    if (!rules || !by_id) {
+        free(by_id);
+        return false;
+    }
+    free(set->by_id);
+    set->by_id = by_id;
+    set->rules_size = size;
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        *place_of(set, fl_str_of(rules[i].id)) = i + 1;
+    }
+    return true;
 }
 
 /* "FILE: rule ID: WHAT", with the pattern and a caret under the fault when there is one. */
@@ -118,7 +152,7 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
     bool applies = rule->state == FL_STATE_ACTIVE;
-    unsigned flags = event ? FL_PATTERN_LINES : 0;
+    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }
@@ -145,6 +179,9 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
     size_t at = 0;
     uint32_t index = set->rules_n;
     struct fl_pattern_set *faulty = &rule->any;
+    if (!make_room(set)) {
+        return FL_NOMEM;
+    }
     if (fl_ruleset_find(set, fl_str_of(rule->id))) {
         complain_of(rule->file, rule, "another rule has this id", NULL, 0, complain, ctx);
         ++*bad_r;
@@ -171,15 +208,7 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         rule->broken = true; /* patterns already added stay; their owner is a broken rule */
     }
     rule->compiled = status == FL_OK;
-    if (set->rules_n == set->rules_size) {
-        uint32_t size = set->rules_size ? set->rules_size * 2 : 256;
-        struct fl_rule *more = realloc(set->rules, size * sizeof *more);
-        if (!more) {
-            return FL_NOMEM;
-        }
-        set->rules = more;
-        set->rules_size = size;
-    }
+    *place_of(set, fl_str_of(rule->id)) = index + 1;
     set->rules[set->rules_n++] = *rule;
     return FL_OK;
 }
@@ -190,7 +219,7 @@ enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule
     struct fl_rule copy = *rule;
     size_t bad = 0;
     copy.state = FL_STATE_ACTIVE;
-    copy.broken = false;
+    copy.broken = copy.trusted = false;
     copy.match.n = copy.nomatch.n = 0;
     copy.cause =
         rule->cause ? fl_taxonomy_find(set->taxonomy, fl_str_of(rule->cause->slug)) : NULL;
@@ -235,6 +264,7 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
             ++*bad;
             status = FL_OK;
         } else if (status == FL_OK && !is_left_out(set, &rule)) {
+            rule.trusted = set->trusts_shipped && strcmp(origin, "shipped") == 0;
             status = add_rule(set, &rule, complain, ctx, bad);
         }
     }
@@ -374,11 +404,13 @@ static enum fl_status check_samples(struct fl_ruleset *set, fl_ruleset_complain 
     }
     for (uint32_t i = 0; status == FL_OK && i < set->rules_n; i++) {
         struct fl_rule *rule = &set->rules[i];
-        if (!rule->broken && !samples_hold(set, rule, lines, events, complain, ctx)) {
-            rule->broken = true;
-            if (bad_r) {
-                ++*bad_r;
-            }
+        if (rule->broken || rule->trusted ||
+            samples_hold(set, rule, lines, events, complain, ctx)) {
+            continue;
+        }
+        rule->broken = true;
+        if (bad_r) {
+            ++*bad_r;
         }
     }
     fl_match_work_free(lines);
@@ -391,7 +423,7 @@ static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint
 {
     size_t at = 0;
     enum fl_status status =
-        fl_matcher_add(set->lines, fl_str_of(text), 0, number_r, &at, err);
+        fl_matcher_add(set->lines, fl_str_of(text), FL_PATTERN_TRUSTED, number_r, &at, err);
     if (status != FL_OK) {
         return status;
     }
@@ -419,6 +451,8 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
                                  err);
         }
     }
+    fl_matcher_cache(set->lines, set->cache, "lines");
+    fl_matcher_cache(set->events, set->cache, "events");
     if (status == FL_OK) {
         status = fl_matcher_ready(set->lines, err);
     }

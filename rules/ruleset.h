@@ -9,6 +9,7 @@
  * share it between threads. */
 #pragma once
 #include "rules/matcher.h"
+#include "rules/signals/metrics.h"
 #include "rules/taxonomy.h"
 #include "service/base/json.h"
 
@@ -21,6 +22,8 @@ enum fl_role {
     FL_ROLE_CHECKPOINT,
     FL_ROLE_SUCCESS,
     FL_ROLE_START,
+    FL_ROLE_ROLL,   /* says which rank runs where, or how far it has come */
+    FL_ROLE_METRIC, /* carries metric values, is no step */
 };
 
 enum fl_scope { FL_SCOPE_LINE, FL_SCOPE_EVENT, FL_SCOPE_STREAM, FL_SCOPE_JOB };
@@ -46,8 +49,9 @@ struct fl_rule {
     const char *stack; /* filter rules: which stack prints such lines */
     bool is_filter;
     enum fl_rule_state state;
+    bool trusted;  /* taken as checked: neither its patterns nor its samples were tried */
     bool compiled; /* its patterns have numbers in the matcher */
-    bool broken; /* not compiled, or fails its own samples: never applied */
+    bool broken;   /* not compiled, or fails its own samples: never applied */
     const char *origin; /* shipped, imported, learned, operator */
     const char *origin_json;
     struct fl_pattern_set any;
@@ -79,15 +83,19 @@ struct fl_pattern_owner {
 struct fl_ruleset {
     struct fl_arena arena;
     const struct fl_taxonomy *taxonomy;
+    struct fl_metrics *metrics; /* owned; NULL: metric values are not read */
     struct fl_rule *rules;
     uint32_t rules_n;
     uint32_t rules_size;
+    uint32_t *by_id; /* hash table of 2 * rules_size places: index + 1, 0 is free */
     struct fl_matcher *lines;  /* patterns tried on single lines */
     struct fl_matcher *events; /* patterns tried on joined events */
     struct fl_pattern_owner *line_owner;
     struct fl_pattern_owner *event_owner;
     uint32_t line_patterns_n;
     uint32_t event_patterns_n;
+    bool trusts_shipped; /* set before loading: files of origin "shipped" are as they were tested */
+    const char *cache;   /* set before fl_ruleset_ready: folder for the compiled scanner, or NULL */
     uint32_t attention; /* pattern of words that failures use (the lexicon) */
     uint32_t traceback; /* pattern of a Python traceback's first line */
     const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */
@@ -117,8 +125,8 @@ enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, con
 enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
                               struct fl_err *err) FL_MUST_USE;
 
-/* Ends loading: builds the scanners, then holds every rule against its own samples. A rule that
- * fails one is complained of, counted in *bad_r and no longer active. */
+/* Ends loading: builds the scanners, then holds every rule that is not trusted against its own
+ * samples. A rule that fails one is complained of, counted in *bad_r and no longer active. */
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
                                 size_t *bad_r, struct fl_err *err) FL_MUST_USE;
 

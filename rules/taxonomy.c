@@ -82,6 +82,7 @@ static enum fl_status read_cause(struct fl_taxonomy *t, const fl_json *node, con
     c->category = fl_arena_text(&t->arena, fl_json_get_str(node, "category"));
     c->title = fl_arena_text(&t->arena, fl_json_get_str(node, "title"));
     c->recoverable = fl_json_bool(fl_json_get(node, "recoverable"), false);
+    c->job_wide = fl_json_bool(fl_json_get(node, "job_wide"), false);
     c->action = fl_action_known(fl_json_get_str(node, "action"));
     c->recovery_n = read_list(&t->arena, fl_json_get(node, "recovery"), c->recovery, FL_STEPS_MAX);
     c->explains_n =

@@ -20,6 +20,7 @@ struct fl_cause {
     size_t recovery_n;
     const char *explains[FL_EXPLAINS_MAX];
     size_t explains_n;
+    bool job_wide; /* no rank or node of it began it */
 };
 
 struct fl_taxonomy {

@@ -14,6 +14,9 @@
 
 #include <stdlib.h>
 
+/* Keys of events below this are ranks. */
+enum { NO_RANK_KEYS = 1000000 };
+
 struct fl_job {
     const struct fl_ruleset *set;
     struct fl_match_work *work;
@@ -101,7 +104,7 @@ static long event_key(const struct fl_prefix *p)
     for (size_t i = 0; i < p->node.n; i++) {
         hash = hash * 33 + (unsigned char)p->node.p[i];
     }
-    return 1000000 + (p->local_rank + 1) + (long)(hash % 1000003) * 1024;
+    return NO_RANK_KEYS + (p->local_rank + 1) + (long)(hash % 1000003) * 1024;
 }
 
 /* Who printed the line, from its prefix, its own words, and its stream. */
@@ -167,9 +170,14 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
     size_t peeled = fl_prefix_peel(text, &prefix);
     struct fl_str message = fl_str_skip(text, peeled);
     enum fl_known known = FL_KNOWN_NOT;
+    long key = event_key(&prefix);
+    long before = 0;
+    if (prefix.rank < 0 && prefix.local_rank < 0 && message.n && fl_is_alpha(*message.p) &&
+        fl_events_continues(&job->events, at->number, &before) && before < NO_RANK_KEYS) {
+        prefix.rank = key = before;
+    }
     *place_r = place_of(job, at, &prefix, message);
-    bool code = message.n && message.p[0] == ' ' &&
-                fl_events_expects_code(&job->events, event_key(&prefix));
+    bool code = message.n && message.p[0] == ' ' && fl_events_expects_code(&job->events, key);
     if (p->rules && !code) {
         known = fl_diagnosis_line(job->diagnosis, place_r, message, text, job->order, p->c, p->n);
     }
@@ -177,7 +185,7 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
         const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
         struct fl_str body = start ? fl_str_skip(message, (size_t)(start - message.p)) : message;
         job->event_place = *place_r;
-        fl_events_feed(&job->events, event_key(&prefix), body, at->number, at->offset, p->opens);
+        fl_events_feed(&job->events, key, body, at->number, at->offset, p->opens);
     }
     return known;
 }
@@ -255,7 +263,7 @@ static void on_event(void *ctx, const struct fl_event *event)
         lines[i] = (struct fl_event_place){event->lines[i].at, event->lines[i].number,
                                            event->lines[i].offset};
     }
-    if (event->key < 1000000) {
+    if (event->key < NO_RANK_KEYS) {
         place.rank = event->key;
     }
     place.own_time = false; /* it is that of the line that ended the event */

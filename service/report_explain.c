@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/report_explain.h"
 
+#include "rules/reasons.h"
+
 enum { WORDS_BYTES = 1024, QUOTED_BYTES = 120 };
 
 /* The hypothesis in hand, and where its reasons go. */
@@ -95,11 +97,12 @@ static void say_sightings(struct teller *t)
         fl_buf_addf(&t->words, why->count > 1 ? ", one of %ld such lines" : ", seen once",
                     why->count);
     } else {
-        fl_buf_addf(&t->words, ", and so for the %ld progress lines until the end", why->count);
+        fl_buf_add_text(&t->words, " (its numbers, not a message)");
     }
     say(t, FL_REASON_FOR);
     for (size_t i = 1; i < h->evidence_n; i++) {
-        if (h->evidence[i].rule && strcmp(h->evidence[i].rule, h->evidence[0].rule) != 0) {
+        const char *first = h->evidence[0].rule ? h->evidence[0].rule : "";
+        if (h->evidence[i].rule && strcmp(h->evidence[i].rule, first) != 0) {
             fl_buf_add_text(&t->words, "also ");
             quote(t, &h->evidence[i], NULL);
             say(t, FL_REASON_FOR);
@@ -113,12 +116,23 @@ static void say_sightings(struct teller *t)
     }
 }
 
+/* Known to be older than every other cause that the job did not get over. */
+static bool is_earliest(const struct fl_verdict *v, const struct fl_hypothesis *h)
+{
+    bool earliest = h->why.lasts && v->hypotheses_n > 1;
+    for (size_t i = 0; i < v->hypotheses_n; i++) {
+        const struct fl_hypothesis *b = &v->hypotheses[i];
+        earliest &= b == h || !b->why.lasts || fl_surely_before(&h->why.began, &b->why.began);
+    }
+    return earliest;
+}
+
 static void say_for(struct teller *t)
 {
     const struct fl_reasons *why = &t->h->why;
     const struct fl_verdict *v = &t->r->verdict;
     say_sightings(t);
-    if (why->first) {
+    if (is_earliest(v, t->h)) {
         say_text(t, FL_REASON_FOR, "the earliest of all these causes");
     }
     if (t->h->rule && why->has_steps && why->steps_after == 0 && !t->h->healed &&

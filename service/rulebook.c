@@ -29,20 +29,28 @@ static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir,
     return status;
 }
 
-static enum fl_status open_book(const char *state_dir, const struct fl_trial *trial,
+static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
+                                const struct fl_trial *trial,
                                 struct fl_rulebook *out, struct fl_err *err)
 {
     fl_ruleset_complain complain = trial ? NULL : warn;
     char path[FL_PATHS_BYTES];
+    char cache[FL_PATHS_BYTES];
     *out = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
         fl_taxonomy_load(fl_paths_data("data/taxonomy.json", path), &out->taxonomy, err);
     if (status == FL_OK) {
         status = fl_ruleset_new(&out->taxonomy, &out->set, err);
     }
-    if (status == FL_OK && trial) {
-        out->set->left_out = trial->rules;
-        out->set->left_out_n = trial->n;
+    if (status == FL_OK) {
+        bool fits = state_dir && snprintf(cache, sizeof cache, "%s/cache", state_dir) <
+                                     (int)sizeof cache;
+        out->set->trusts_shipped = trusts_shipped;
+        out->set->cache = fits && !trial ? cache : NULL;
+        out->set->left_out = trial ? trial->rules : NULL;
+        out->set->left_out_n = trial ? trial->n : 0;
+        status = fl_metrics_load(fl_paths_data("rules/signals/metrics.json", path),
+                                 &out->set->metrics, err);
     }
     static const char *const shipped[] = {"rules/diagnosis", "rules/filters"};
     for (size_t i = 0; status == FL_OK && i < 2; i++) {
@@ -60,6 +68,7 @@ static enum fl_status open_book(const char *state_dir, const struct fl_trial *tr
     }
     if (status == FL_OK) {
         status = fl_ruleset_ready(out->set, complain, NULL, &out->bad, err);
+        out->set->cache = NULL;
     }
     if (status != FL_OK) {
         fl_rulebook_close(out);
@@ -69,13 +78,18 @@ static enum fl_status open_book(const char *state_dir, const struct fl_trial *tr
 
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, NULL, out, err);
+    return open_book(state_dir, true, NULL, out, err);
+}
+
+enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
+{
+    return open_book(state_dir, false, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_open_trial(const char *state_dir, const struct fl_trial *trial,
                                       struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, trial, out, err);
+    return open_book(state_dir, true, trial, out, err);
 }
 
 void fl_rulebook_close(struct fl_rulebook *book)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules that this run goes by: taxonomy, shipped rules, what the state folder adds. Faults in
- * single rules are warnings; the rest serves. */
+ * single rules are warnings; the rest serves.
+ *
+ * Shipped rules were held against their samples when the program was tested, and are not again at
+ * every start; rules of the state folder are. What this run may leave behind: the compiled
+ * scanner in the folder `cache` of the state folder. */
 #pragma once
 #include "rules/ruleset.h"
 
@@ -13,6 +17,9 @@ struct fl_rulebook {
 /* state_dir may be NULL. */
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out,
                                 struct fl_err *err) FL_MUST_USE;
+/* The same with shipped rules checked like any others. */
+enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out,
+                                 struct fl_err *err) FL_MUST_USE;
 
 /* A base to try rules out on: the same without them and, if `with`, then with them, last and
  * active. They must outlive it. Quiet about faults. */

@@ -14,13 +14,10 @@
 
 enum { PATH_CAP = 4096, WALK_DEPTH = 16 };
 
-enum fl_status fl_fsio_read(const char *path, struct fl_buf *out, struct fl_err *err)
+/* Reads to the end and closes. */
+static enum fl_status read_all(int fd, const char *path, struct fl_buf *out, struct fl_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return fl_fail_errno(err, "%s: cannot open", path);
-    }
-    char chunk[16 * 1024];
+    char chunk[64 * 1024];
     enum fl_status status = FL_OK;
     for (;;) {
         ssize_t got = read(fd, chunk, sizeof chunk);
@@ -38,6 +35,27 @@ enum fl_status fl_fsio_read(const char *path, struct fl_buf *out, struct fl_err 
     }
     close(fd);
     return status;
+}
+
+enum fl_status fl_fsio_read(const char *path, struct fl_buf *out, struct fl_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? fl_fail_errno(err, "%s: cannot open", path) : read_all(fd, path, out, err);
+}
+
+enum fl_status fl_fsio_read_own(const char *path, struct fl_buf *out, struct fl_err *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return fl_fail_errno(err, "%s: cannot open", path);
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & (S_IWGRP | S_IWOTH))) {
+        close(fd);
+        return fl_fail(err, FL_DENIED, "%s: not a file that only this user can write", path);
+    }
+    return read_all(fd, path, out, err);
 }
 
 enum fl_status fl_fsio_write_all(int fd, const char *name, struct fl_str bytes, struct fl_err *err)

@@ -10,6 +10,11 @@
 /* Appends the file's bytes to out (its cap bounds the size). */
 enum fl_status fl_fsio_read(const char *path, struct fl_buf *out, struct fl_err *err) FL_MUST_USE;
 
+/* The same for a file whose content must be this user's own: FL_DENIED unless it is a regular file
+ * (no link) of the effective user that nobody else may write. */
+enum fl_status fl_fsio_read_own(const char *path, struct fl_buf *out,
+                                struct fl_err *err) FL_MUST_USE;
+
 /* Puts bytes at path so that a crash leaves the old content or the new, never a mixture. With
  * keep_previous the old file stays as PATH.prev. The file is readable by its owner only. */
 enum fl_status fl_fsio_replace(const char *path, struct fl_str bytes, bool keep_previous,

@@ -78,31 +78,48 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static const char *key_of(const cJSON *e)
+{
+    return e->string ? e->string : "";
+}
+
+static const char *duplicate_of_few(const cJSON *object)
+{
+    for (const cJSON *e = object->child; e; e = e->next) {
+        for (const cJSON *other = e->next; other; other = other->next) {
+            if (strcmp(key_of(e), key_of(other)) == 0) {
+                return key_of(e);
+            }
+        }
+    }
+    return NULL;
+}
+
 /* The key that stands twice in an object, or NULL. */
 static const char *duplicate_key(const cJSON *object)
 {
-    enum { FEW = 64 };
-    const char *few[FEW];
+    enum { FEW = 16 };
     size_t n = 0;
     for (const cJSON *e = object->child; e; e = e->next) {
         n++;
     }
-    const char **keys = n <= FEW ? few : malloc(n * sizeof *keys);
+    if (n <= FEW) {
+        return duplicate_of_few(object);
+    }
+    const char **keys = malloc(n * sizeof *keys);
     if (!keys) {
         return NULL;
     }
     n = 0;
     for (const cJSON *e = object->child; e; e = e->next) {
-        keys[n++] = e->string ? e->string : "";
+        keys[n++] = key_of(e);
     }
     qsort(keys, n, sizeof *keys, compare_keys);
     const char *twice = NULL;
     for (size_t i = 1; i < n && !twice; i++) {
         twice = strcmp(keys[i - 1], keys[i]) == 0 ? keys[i] : NULL;
     }
-    if (keys != few) {
-        free(keys);
-    }
+    free(keys);
     return twice;
 }
 

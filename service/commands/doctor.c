@@ -55,7 +55,7 @@ static bool check_rules(const char *state)
     struct fl_rulebook book;
     struct fl_err err = {0};
     char text[200];
-    if (fl_rulebook_open(state, &book, &err) != FL_OK) {
+    if (fl_rulebook_check(state, &book, &err) != FL_OK) {
         line(false, "rules", err.msg);
         return false;
     }

@@ -247,7 +247,7 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
     bool apart = argc > 2 && (fl_str_eq(verb, FL_LIT("lint")) || (tests && names_file));
     size_t unread = 0;
     status = apart ? load_apart(argv[2], tests ? NULL : complain, &b, &unread, err)
-                   : fl_rulebook_open(state, &b, err);
+                   : fl_rulebook_check(state, &b, err);
     if (status != FL_OK) {
         fl_rulebook_close(&b);
         return status;

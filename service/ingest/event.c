@@ -198,6 +198,18 @@ bool fl_events_expects_code(const struct fl_events *events, long key)
     return false;
 }
 
+bool fl_events_continues(const struct fl_events *events, long number, long *key_r)
+{
+    for (size_t i = 0; events->open_n && i < FL_EVENTS_OPEN; i++) {
+        const struct fl_event *e = &events->slots[i];
+        if (e->open && e->phase == FRAMES && e->n && e->lines[e->n - 1].number == number - 1) {
+            *key_r = e->key;
+            return true;
+        }
+    }
+    return false;
+}
+
 void fl_events_end(struct fl_events *events)
 {
     while (events->open_n) {

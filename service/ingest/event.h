@@ -53,5 +53,10 @@ void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long
 /* Would the next line of this printer be code that a traceback quotes? */
 bool fl_events_expects_code(const struct fl_events *events, long key);
 
+/* Does line `number` follow directly on the frames of the one traceback whose last line was just
+ * read? Then its printer's key goes to *key_r: a wrapped console may lose the prefix of the last
+ * line, which tells the exception. */
+bool fl_events_continues(const struct fl_events *events, long number, long *key_r);
+
 /* Closes all that are open, oldest first. */
 void fl_events_end(struct fl_events *events);

@@ -245,6 +245,45 @@ def test_diagnose_same_by_any_way_in(c):
         c.check(whole[key] == several[key], "folder and files differ in %s: %r, %r" % (key, whole[key], several[key]))
 
 
+def test_diagnose_same_with_any_cache(c):
+    def told(**more):
+        got = c.verdict(JOB, **more)
+        got.get("stats", {}).pop("seconds", None)
+        return got
+    first = told()
+    cache = os.path.join(c.state, "cache")
+    names = sorted(os.listdir(cache)) if os.path.isdir(cache) else []
+    c.check(any(n.startswith("scanner-lines-") for n in names), "no scanner was kept: %s" % names)
+    before = {n: os.stat(os.path.join(cache, n)).st_ino for n in names}
+    c.check(told() == first, "the second run differs")
+    c.check(before == {n: os.stat(os.path.join(cache, n)).st_ino for n in os.listdir(cache)}, "the second run wrote the cache anew")
+    for n in names:
+        with open(os.path.join(cache, n), "r+b") as f:
+            f.seek(-100, os.SEEK_END)
+            f.write(b"damaged")
+    got = c.run("diagnose", "--format", "json", JOB)
+    c.check(json.loads(got.out)["cause"] == first["cause"] and not got.err, "a damaged cache shows: %s" % got.err)
+    shutil.rmtree(cache)
+    open(cache, "w").close()
+    c.check(told() == first, "a run that cannot keep its scanner differs")
+
+
+def test_shipped_rules_are_checked_by_lint(c):
+    share = os.environ.get("FAULTLINE_SHARE")
+    if not share:
+        c.skipped = "FAULTLINE_SHARE is not set"
+        return
+    copy = os.path.join(c.folder, "share")
+    for part in ("rules", "data"):
+        shutil.copytree(os.path.join(share, part), os.path.join(copy, part))
+    c.env["FAULTLINE_SHARE"] = copy
+    rules = {"format": "faultline.diagnosis/1", "rules": [dict(RULE["rules"][0], id="bad-syntax", any=["widget (cooling"]),
+                                                          dict(RULE["rules"][0], id="bad-sample", any=["widget cooling h.s"])]}
+    c.write("share/rules/diagnosis/zz.json", json.dumps(rules))
+    c.run("rules", "lint", status=1, says=["rule bad-syntax: missing", "rule bad-sample: sample match[0]"])
+    c.check(c.verdict(JOB)["cause"] == "gpu_ecc_error", "one bad shipped rule changes the verdict")
+
+
 def test_diagnose_follow(c):
     path = c.write("job.log", "iteration 1 loss: 2.1\n")
     p = subprocess.Popen([c.binary, "diagnose", "--follow", "--format", "json", path], env=c.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -63,11 +63,17 @@ static void write_all(const struct fl_result *r, struct fl_buf *out)
     for (uint32_t i = 0; i < streams_n; i++) {
         for (uint32_t k = 0; k < streams[i].runs_n; k++) {
             const struct fl_run *run = &streams[i].runs[k];
-            fl_buf_addf(out, "%s run %u: %ld steps %ld..%ld saved %ld ok %d at %llu bad %ld\n",
+            fl_buf_addf(out, "%s run %u: %ld steps %ld..%ld saved %ld ok %d at %llu\n",
                         streams[i].name, k, run->steps, run->first_step, run->last_step,
-                        run->checkpoint, run->success, (unsigned long long)run->success_order,
-                        run->bad_values);
+                        run->checkpoint, run->success, (unsigned long long)run->success_order);
         }
+    }
+    const struct fl_series_set *series = fl_diagnosis_series(fl_job_diagnosis(r->job));
+    for (size_t i = 0; i < series->n; i++) {
+        const struct fl_series *one = series->list[i];
+        fl_buf_addf(out, "series %u:%u rank %ld: %zu rows, %ld seen, last %ld ", one->stream,
+                    one->run, one->rank, one->n, one->seen, one->last.step);
+        fl_buf_add_safe(out, (struct fl_str){one->last.text, one->last.text_n});
     }
     const struct fl_view_line *lines = fl_view_lines(fl_job_view(r->job), &n);
     for (size_t i = 0; i < n; i++) {

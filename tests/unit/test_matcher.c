@@ -241,6 +241,56 @@ TEST(same_answers_without_vectorscan)
     unsetenv("FAULTLINE_NO_VECTORSCAN");
 }
 
+/* Trusted patterns are compiled late and translated later; the answer is the same from the first
+ * try to the last, at the limits too. (The interpreter gives up on the second and third text, for
+ * its limits of steps and of depth, where translated code does not.) */
+TEST(late_ones_answer_alike)
+{
+    static const char *const patterns[] = {"(?:\\w|-)+ (?<what>\\w+) end", "^(?:(?:ab)|c)+!$",
+                                           "x[^y]*y[^z]*z", "(?:\\w+\\s?)+:end!"};
+    static char texts[4][3000];
+    snprintf(texts[0], sizeof texts[0], "some-word other end");
+    for (size_t i = 1; i < 4; i++) {
+        memset(texts[i], i == 1 ? 'c' : i == 2 ? 'x' : 'a', sizeof texts[i] - 1);
+        texts[i][sizeof texts[i] - 2] = '!';
+    }
+    struct setup sure = build(patterns, 4, 0);
+    struct setup late = build(patterns, 4, FL_PATTERN_TRUSTED);
+    for (uint32_t p = 0; p < 4; p++) {
+        for (size_t t = 0; t < 4; t++) {
+            struct setup fresh = build(patterns, 4, FL_PATTERN_TRUSTED);
+            struct fl_str text = fl_str_of(texts[t]);
+            struct fl_captures want = {.n = 0};
+            struct fl_captures first = {.n = 0};
+            enum fl_match answer = fl_matcher_try(sure.matcher, sure.work, p, text, &want);
+            CHECK_EQ_INT(fl_matcher_try(fresh.matcher, fresh.work, p, text, &first), answer);
+            CHECK_EQ_INT(first.n, (long long)want.n);
+            CHECK(want.n == 0 || fl_str_eq(first.item[0].text, want.item[0].text));
+            for (int i = 0; i < 40; i++) {
+                CHECK_EQ_INT(fl_matcher_try(late.matcher, late.work, p, text, NULL), answer);
+            }
+            end(&fresh);
+        }
+    }
+    CHECK_EQ_INT(fl_matcher_try(late.matcher, late.work, 1, fl_str_of(texts[1]), NULL),
+                 FL_MATCH_YES);
+    end(&sure);
+    end(&late);
+}
+
+/* A bad pattern that nobody checked cannot tell, and harms no other. */
+TEST(trusted_but_bad)
+{
+    static const char *const patterns[] = {"un(closed", "closed"};
+    struct setup s = build(patterns, 2, FL_PATTERN_TRUSTED);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("unclosed"), NULL),
+                     FL_MATCH_ERROR);
+        CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 1, FL_LIT("unclosed"), NULL), FL_MATCH_YES);
+    }
+    end(&s);
+}
+
 int main(void)
 {
     RUN(proposes_by_literal);
@@ -252,5 +302,7 @@ int main(void)
     RUN(refuses_bad_patterns);
     RUN(limits_runaways);
     RUN(same_answers_without_vectorscan);
+    RUN(late_ones_answer_alike);
+    RUN(trusted_but_bad);
     return test_result();
 }

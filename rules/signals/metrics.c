@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The line is walked for numbers; the words before a number are compared from their end with the
+ * names of the table. That needs no pattern a dialect, and costs one pass. */
+#include "rules/signals/metrics.h"
+
+#include "service/base/fsio.h"
+#include "service/base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 6 };
+
+struct name {
+    char text[FL_METRIC_NAME]; /* plain form, see plain() */
+    uint8_t n;
+    uint8_t metric;
+    uint16_t next; /* other names with the same last character, longest first; 0: none */
+};
+
+struct fl_metrics {
+    char metric[FL_METRICS_MAX][FL_METRIC_NAME];
+    size_t n;
+    struct name names[NAMES_MAX];
+    size_t names_n;
+    uint16_t by_last[256];
+};
+
+static char plain(char c)
+{
+    if (c == ' ' || c == '-' || c == '/' || c == '.') {
+        return '_';
+    }
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static void file_name(struct fl_metrics *m, struct name *one)
+{
+    one->next = 0;
+    uint16_t *link = &m->by_last[(unsigned char)one->text[one->n - 1]];
+    while (*link && m->names[*link].n >= one->n) {
+        link = &m->names[*link].next;
+    }
+    one->next = *link;
+    *link = (uint16_t)(one - m->names);
+}
+
+static enum fl_status add_names(struct fl_metrics *m, const fl_json *list, const char *path,
+                                struct fl_err *err)
+{
+    for (const fl_json *e = fl_json_first(list); e; e = fl_json_next(e)) {
+        struct fl_str text = fl_json_str(e);
+        if (text.n == 0 || text.n >= FL_METRIC_NAME || m->names_n == NAMES_MAX) {
+            return fl_fail(err, FL_SYNTAX,
+                           "%s: metric %s: names must be 1 to %d bytes, at most %d in all", path,
+                           m->metric[m->n], FL_METRIC_NAME - 1, NAMES_MAX - 1);
+        }
+        struct name *one = &m->names[m->names_n++];
+        for (size_t i = 0; i < text.n; i++) {
+            one->text[i] = text.n == 1 ? text.p[i] : plain(text.p[i]);
+        }
+        one->n = (uint8_t)text.n;
+        one->metric = (uint8_t)m->n;
+        file_name(m, one);
+    }
+    return FL_OK;
+}
+
+static enum fl_status read_all(struct fl_metrics *m, const fl_json *root, const char *path,
+                               struct fl_err *err)
+{
+    if (!fl_str_eq(fl_json_get_str(root, "format"), FL_LIT("faultline.metrics/1"))) {
+        return fl_fail(err, FL_SYNTAX, "%s: expected \"format\" faultline.metrics/1", path);
+    }
+    m->names_n = 1; /* 0 ends a chain */
+    for (const fl_json *e = fl_json_first(fl_json_get(root, "metrics")); e; e = fl_json_next(e)) {
+        struct fl_str name = fl_json_get_str(e, "name");
+        if (name.n == 0 || name.n >= FL_METRIC_NAME || m->n == FL_METRICS_MAX) {
+            return fl_fail(err, FL_SYNTAX,
+                           "%s: metric %zu: needs a \"name\" of 1 to %d bytes; at most %d metrics",
+                           path, m->n + 1, FL_METRIC_NAME - 1, FL_METRICS_MAX);
+        }
+        memcpy(m->metric[m->n], name.p, name.n);
+        enum fl_status status = add_names(m, fl_json_get(e, "names"), path, err);
+        if (status != FL_OK) {
+            return status;
+        }
+        m->n++;
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_metrics_load(const char *path, struct fl_metrics **out, struct fl_err *err)
+{
+    struct fl_buf text;
+    fl_json *root = NULL;
+    struct fl_metrics *m = calloc(1, sizeof *m);
+    *out = m;
+    if (!m) {
+        return fl_fail(err, FL_NOMEM, "%s: no memory", path);
+    }
+    fl_buf_init(&text, FL_JSON_BYTES);
+    enum fl_status status = fl_fsio_read(path, &text, err);
+    if (status == FL_OK) {
+        status = fl_json_parse(fl_buf_str(&text), path, &root, err);
+    }
+    if (status == FL_OK) {
+        status = read_all(m, root, path, err);
+    }
+    fl_json_free(root);
+    fl_buf_free(&text);
+    if (status != FL_OK) {
+        fl_metrics_free(m);
+        *out = NULL;
+    }
+    return status;
+}
+
+void fl_metrics_free(struct fl_metrics *metrics)
+{
+    free(metrics);
+}
+
+int fl_metrics_find(const struct fl_metrics *metrics, struct fl_str name)
+{
+    for (size_t i = 0; metrics && i < metrics->n; i++) {
+        if (fl_str_eq(fl_str_of(metrics->metric[i]), name)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+const char *fl_metrics_name(const struct fl_metrics *metrics, int metric)
+{
+    return metrics->metric[metric];
+}
+
+static bool is_word(char c)
+{
+    return fl_is_alpha(c) || fl_is_digit(c) || c == '_';
+}
+
+static bool ends_with(struct fl_str key, const struct name *one)
+{
+    if (key.n < one->n) {
+        return false;
+    }
+    const char *from = key.p + key.n - one->n;
+    for (size_t i = 0; i < one->n; i++) {
+        if ((one->n == 1 ? from[i] : plain(from[i])) != one->text[i]) {
+            return false;
+        }
+    }
+    return from == key.p || !(is_word(from[-1]) || strchr("/.-", from[-1]));
+}
+
+/* The metric whose name ends `key`, the longest one; -1: none. */
+static int named(const struct fl_metrics *m, struct fl_str key)
+{
+    unsigned char last = (unsigned char)key.p[key.n - 1];
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint16_t i = m->by_last[last]; i; i = m->names[i].next) {
+            if (ends_with(key, &m->names[i])) {
+                return m->names[i].metric;
+            }
+        }
+        if ((unsigned char)plain((char)last) == last) {
+            break;
+        }
+        last = (unsigned char)plain((char)last);
+    }
+    return -1;
+}
+
+/* Length of a number at the front of s, in the forms that logs print; 0: none. */
+static size_t number_length(struct fl_str s)
+{
+    size_t i = s.n && (*s.p == '-' || *s.p == '+');
+    struct fl_str word = fl_str_skip(s, i);
+    if (word.n >= 3 && ((word.p[0] | 32) == 'n' || (word.p[0] | 32) == 'i')) {
+        bool odd = (((word.p[0] | 32) == 'n' && (word.p[1] | 32) == 'a' && (word.p[2] | 32) == 'n') ||
+                    ((word.p[0] | 32) == 'i' && (word.p[1] | 32) == 'n' && (word.p[2] | 32) == 'f'));
+        if (odd && word.n >= 8 && strncasecmp(word.p, "infinity", 8) == 0) {
+            return i + 8;
+        }
+        return odd && !(word.n > 3 && is_word(word.p[3])) ? i + 3 : 0;
+    }
+    size_t begin = i;
+    while (i < s.n && (fl_is_digit(s.p[i]) ||
+                       (s.p[i] == ',' && i > begin && i + 3 < s.n && fl_is_digit(s.p[i + 1]) &&
+                        fl_is_digit(s.p[i + 2]) && fl_is_digit(s.p[i + 3]) &&
+                        !(i + 4 < s.n && fl_is_digit(s.p[i + 4]))))) {
+        i++;
+    }
+    size_t whole = i - begin;
+    if (i < s.n && s.p[i] == '.') {
+        i++;
+        while (i < s.n && fl_is_digit(s.p[i])) {
+            i++;
+            whole++;
+        }
+    }
+    if (whole == 0) {
+        return 0;
+    }
+    if (i + 1 < s.n && (s.p[i] == 'e' || s.p[i] == 'E')) {
+        size_t e = i + 1 + (s.p[i + 1] == '-' || s.p[i + 1] == '+');
+        if (e < s.n && fl_is_digit(s.p[e])) {
+            while (e < s.n && fl_is_digit(s.p[e])) {
+                e++;
+            }
+            i = e;
+        }
+    }
+    return i;
+}
+
+void fl_values_put(struct fl_values *values, int metric, struct fl_str number)
+{
+    char text[NUMBER_MAX];
+    size_t n = 0;
+    size_t digits = 0;
+    size_t decimals = 0;
+    bool point = false;
+    bool exponent = false;
+    if (metric < 0 || fl_values_has(values, metric) || number.n >= sizeof text) {
+        return;
+    }
+    for (size_t i = 0; i < number.n; i++) {
+        char c = number.p[i];
+        exponent |= c == 'e' || c == 'E';
+        point |= c == '.';
+        digits += !exponent && fl_is_digit(c) && (digits || c != '0');
+        decimals += !exponent && point && fl_is_digit(c);
+        if (c != ',') {
+            text[n++] = c;
+        }
+    }
+    text[n] = 0;
+    char *end = NULL;
+    double value = strtod(text, &end);
+    if (end == text) {
+        return;
+    }
+    values->present |= 1U << metric;
+    values->value[metric] = value;
+    values->digits[metric] = (uint8_t)digits;
+    values->rounds[metric] = value == 0 && !exponent && decimals > 1 && decimals < 6;
+}
+
+/* The words that stand before a number: without the quotes, colons and blanks between, and without
+ * a unit in brackets. Empty: there are none. */
+static struct fl_str key_before(struct fl_str text, size_t number)
+{
+    size_t end = number;
+    while (end > 0 && number - end < SEPARATORS_MAX && strchr(" \t:='\"", text.p[end - 1])) {
+        end--;
+    }
+    if (end == number) {
+        return (struct fl_str){text.p, 0};
+    }
+    if (end > 1 && text.p[end - 1] == ')') {
+        size_t open = end - 1;
+        while (open > 0 && end - open < UNIT_MAX && text.p[open] != '(') {
+            open--;
+        }
+        if (text.p[open] == '(') {
+            end = open;
+            while (end > 0 && text.p[end - 1] == ' ') {
+                end--;
+            }
+        }
+    }
+    bool word = end > 0 && (is_word(text.p[end - 1]) || text.p[end - 1] == '@');
+    return (struct fl_str){text.p, word ? end : 0};
+}
+
+/* MLPerf logging: {"key": "eval_accuracy", "value": 0.7} (mlcommons/logging, mllog). */
+static struct fl_str mllog_key(struct fl_str text)
+{
+    const char *at = fl_str_find(text, FL_LIT("\"key\": \""));
+    if (!at) {
+        return (struct fl_str){text.p, 0};
+    }
+    const char *from = at + 8;
+    const char *end = memchr(from, '"', (size_t)(text.p + text.n - from));
+    return (struct fl_str){from, end ? (size_t)(end - from) : 0};
+}
+
+void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struct fl_values *out)
+{
+    for (size_t i = 0; i < text.n;) {
+        char c = text.p[i];
+        bool starts = i > 0 && !is_word(text.p[i - 1]) &&
+                      (fl_is_digit(c) || c == '-' || c == '+' || c == '.' || (c | 32) == 'n' ||
+                       (c | 32) == 'i');
+        size_t n = starts ? number_length(fl_str_skip(text, i)) : 0;
+        if (n == 0) {
+            i++;
+            continue;
+        }
+        size_t after = i + n;
+        char next = after < text.n ? text.p[after] : ' ';
+        bool dated = after + 1 < text.n && strchr(":-.", next) && fl_is_digit(text.p[after + 1]);
+        struct fl_str key = dated ? (struct fl_str){text.p, 0} : key_before(text, i);
+        if (key.n >= 5 && fl_str_ends(key, FL_LIT("value")) && text.p[key.n] == '"') {
+            key = mllog_key(text);
+        }
+        if (key.n) {
+            fl_values_put(out, named(metrics, key), (struct fl_str){text.p + i, n});
+        }
+        i = after;
+    }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers in a line of progress: "lm loss: 5.46E+00", "'grad_norm': nan", "lr 4e-2", "tps: 6,979".
+ * A file lists, for each metric, the names under which programs print it (rules/signals/
+ * metrics.json, format faultline.metrics/1), so a new dialect needs no code. Names compare without
+ * letter case, with any of blank - _ / . between their words; a name of one letter is taken as it
+ * stands.
+ * Threads: read-only after loading. */
+#pragma once
+#include "service/base/arena.h"
+#include "service/base/status.h"
+
+#include <stdint.h>
+
+enum { FL_METRICS_MAX = 24, FL_METRIC_NAME = 40 };
+
+struct fl_metrics;
+
+/* Owned by the caller (fl_metrics_free). FL_SYNTAX names the file and the entry at fault. */
+enum fl_status fl_metrics_load(const char *path, struct fl_metrics **out,
+                               struct fl_err *err) FL_MUST_USE;
+void fl_metrics_free(struct fl_metrics *metrics);
+
+/* The number of the metric with this name of its own, or -1. metrics may be NULL. */
+int fl_metrics_find(const struct fl_metrics *metrics, struct fl_str name);
+const char *fl_metrics_name(const struct fl_metrics *metrics, int metric);
+
+/* What one line says. A metric printed twice keeps its first value. */
+struct fl_values {
+    uint32_t present; /* bit per metric */
+    double value[FL_METRICS_MAX];
+    uint8_t digits[FL_METRICS_MAX]; /* how many the value was printed with, leading zeros out */
+    bool rounds[FL_METRICS_MAX];    /* a zero that may be a small number cut at few decimals */
+};
+
+void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struct fl_values *out);
+
+/* Adds one value whose text a pattern captured. */
+void fl_values_put(struct fl_values *values, int metric, struct fl_str number);
+
+static inline bool fl_values_has(const struct fl_values *values, int metric)
+{
+    return metric >= 0 && (values->present >> metric & 1);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rules/signals/series.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
+                                   const struct fl_place *place)
+{
+    for (size_t i = set->n; i > 0; i--) {
+        struct fl_series *s = set->list[i - 1];
+        if (s->stream == place->stream && s->run == run && s->rank == place->rank) {
+            return s;
+        }
+    }
+    struct fl_series *s =
+        set->n < FL_SERIES_MAX ? fl_arena_alloc(set->arena, sizeof *s) : NULL;
+    if (s) {
+        *s = (struct fl_series){.stream = place->stream, .run = run, .rank = place->rank,
+                                .stride = 1};
+        set->list[set->n++] = s;
+    }
+    return s;
+}
+
+static bool same(double a, double b)
+{
+    return isfinite(a) ? a == b : !isfinite(b);
+}
+
+static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
+{
+    struct fl_tail *tail = &s->tail[metric];
+    double value = s->last.values.value[metric];
+    if (s->count[metric]++ > 0 && same(tail->value, value)) {
+        tail->count++;
+        return;
+    }
+    tail->value = value;
+    tail->digits = s->last.values.digits[metric];
+    tail->count = 1;
+    tail->from_step = s->last.step;
+    if (!isfinite(value) || value == 0) {
+        tail->first = tail->first ? tail->first : fl_arena_alloc(set->arena, sizeof *tail->first);
+        if (tail->first) {
+            *tail->first = s->last;
+        }
+    }
+}
+
+/* Lines of different kinds alternate (loss, throughput, evaluation), so each is counted by itself. */
+static size_t kind_of(struct fl_series *s, uint32_t present)
+{
+    size_t i = 0;
+    while (i + 1 < FL_SERIES_KINDS && s->kinds[i].count && s->kinds[i].present != present) {
+        i++;
+    }
+    s->kinds[i].present = present;
+    return i;
+}
+
+/* Steps that begin anew with each epoch are made to go on. */
+static long whole_step(struct fl_series_set *set, struct fl_series *s, size_t kind, long step,
+                       const struct fl_values *values)
+{
+    int metric = fl_metrics_find(set->metrics, FL_LIT("epoch"));
+    if (!fl_values_has(values, metric)) {
+        return step;
+    }
+    double epoch = values->value[metric];
+    if (s->kinds[kind].count && epoch > s->kinds[kind].epoch && step < s->kinds[kind].step) {
+        s->kinds[kind].epoch_steps += s->kinds[kind].step;
+    }
+    s->kinds[kind].epoch = epoch;
+    s->kinds[kind].step = step;
+    return s->kinds[kind].epoch_steps + step;
+}
+
+/* Makes room for one row; of a full table every second row of each kind goes. */
+static bool make_room(struct fl_series_set *set, struct fl_series *s)
+{
+    if (s->n < s->size) {
+        return true;
+    }
+    bool small = s->size < FL_SERIES_ROWS / 4 || set->bytes < FL_SERIES_BYTES;
+    if (s->size < FL_SERIES_ROWS && small) {
+        size_t size = s->size ? s->size * 4 : 16;
+        struct fl_row *more = realloc(s->rows, size * sizeof *more);
+        if (!more) {
+            return false;
+        }
+        set->bytes += (size - s->size) * sizeof *more;
+        s->rows = more;
+        s->size = size;
+        return true;
+    }
+    size_t kept = 0;
+    while (kept == 0 || kept == s->n) {
+        kept = 0;
+        s->stride *= 2;
+        for (size_t i = 0; i < s->n; i++) {
+            if (s->rows[i].ordinal % s->stride == 0) {
+                s->rows[kept++] = s->rows[i];
+            }
+        }
+    }
+    s->n = kept;
+    return true;
+}
+
+void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_place *place,
+                   uint64_t order, long step, struct fl_values *values, struct fl_str text)
+{
+    if (!set->metrics) {
+        return;
+    }
+    fl_metrics_read(set->metrics, text, values);
+    int step_metric = fl_metrics_find(set->metrics, FL_LIT("step"));
+    int epoch_metric = fl_metrics_find(set->metrics, FL_LIT("epoch"));
+    uint32_t axis = (step_metric >= 0 ? 1U << step_metric : 0) |
+                    (epoch_metric >= 0 ? 1U << epoch_metric : 0);
+    struct fl_series *s = values->present & ~axis ? series_of(set, run, place) : NULL;
+    if (!s) {
+        return;
+    }
+    if (step < 0 && fl_values_has(values, step_metric) && values->value[step_metric] >= 0 &&
+        values->value[step_metric] < 1e15) {
+        step = (long)values->value[step_metric];
+    }
+    struct fl_row *row = &s->last;
+    size_t kind = kind_of(s, values->present & ~axis);
+    row->step = step >= 0 ? whole_step(set, s, kind, step, values) : s->seen;
+    row->ordinal = s->kinds[kind].count++;
+    row->number = s->seen;
+    row->order = order;
+    row->place = *place;
+    row->place.node = (struct fl_str){NULL, 0};
+    row->values = *values;
+    row->text_n = text.n < FL_ROW_TEXT ? text.n : FL_ROW_TEXT;
+    memcpy(row->text, text.p, row->text_n);
+    for (int m = 0; m < FL_METRICS_MAX; m++) {
+        if (fl_values_has(values, m)) {
+            follow(set, s, m);
+        }
+    }
+    s->seen++;
+    if (row->ordinal % s->stride == 0 && make_room(set, s) && row->ordinal % s->stride == 0) {
+        s->rows[s->n++] = *row;
+    }
+}
+
+void fl_series_fini(struct fl_series_set *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        free(set->list[i]->rows);
+    }
+    set->n = 0;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The metrics of one printer (a stream's run, or one rank in it) over its steps, in constant
+ * memory: a thinned sample of the progress lines, every 2^k-th of each kind once there are more than
+ * FL_SERIES_ROWS, each with the line it came from; and, exactly, the unbroken run of equal or of
+ * not finite values at the end.
+ * Limits: FL_SERIES_MAX printers; of more, the values are not kept. Threads: one. */
+#pragma once
+#include "rules/place.h"
+#include "rules/signals/metrics.h"
+
+enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_KINDS = 8 };
+/* Bytes of all rows together; beyond it a table is thinned at a quarter of its rows. */
+enum { FL_SERIES_BYTES = 16 << 20 };
+
+struct fl_row {
+    long step; /* as printed, else the number of the progress line */
+    long ordinal; /* among the lines that carry the same metrics */
+    long number;  /* among all lines with a value */
+    uint64_t order;
+    struct fl_place place;
+    struct fl_values values;
+    size_t text_n;
+    char text[FL_ROW_TEXT];
+};
+
+/* The last values of a metric, as far back as they are the same (all not finite counts as the
+ * same). */
+struct fl_tail {
+    double value;
+    long count;
+    long from_step;
+    uint8_t digits;
+    struct fl_row *first; /* kept for zero and for not finite values only, else NULL */
+};
+
+struct fl_series {
+    uint32_t stream;
+    uint32_t run;
+    long rank; /* -1: not said */
+    struct fl_row *rows;
+    size_t n;
+    size_t size;
+    long seen;   /* lines with a value */
+    long stride; /* of the sample, among the lines of each kind */
+    struct {
+        uint32_t present;
+        long count;
+        long epoch_steps; /* of the epochs before, where steps begin anew in each */
+        long step;        /* as printed last */
+        double epoch;
+    } kinds[FL_SERIES_KINDS]; /* lines by the metrics that they carry; the last takes the rest */
+    struct fl_row last;
+    long count[FL_METRICS_MAX];
+    struct fl_tail tail[FL_METRICS_MAX];
+};
+
+struct fl_series_set {
+    const struct fl_metrics *metrics; /* NULL: nothing is read */
+    struct fl_arena *arena;
+    struct fl_series *list[FL_SERIES_MAX];
+    size_t n;
+    size_t bytes; /* of rows */
+};
+
+/* One progress line. step: -1 when the pattern did not tell. values may hold captures already; what
+ * the text says is added. place->node is not kept. */
+void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_place *place,
+                   uint64_t order, long step, struct fl_values *values, struct fl_str text);
+void fl_series_fini(struct fl_series_set *set);
