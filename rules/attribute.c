@@ -8,6 +8,8 @@
  * single ones. */
 #include "rules/attribute.h"
 
+#include "rules/reasons.h"
+
 #include "rules/signals/detect.h"
 
 #include <stdio.h>
@@ -63,8 +65,7 @@ const char *fl_method_name(enum fl_method method)
     return names[method];
 }
 
-/* Append-mode files: the last run that shows anything counts. */
-static uint32_t last_run(const struct fl_stream *s)
+uint32_t fl_stream_last_run(const struct fl_stream *s)
 {
     uint32_t run = s->runs_n - 1;
     while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
@@ -184,7 +185,7 @@ static void gather(struct work *w)
     const struct fl_finding *findings = fl_diagnosis_findings(w->d, &n);
     for (size_t i = 0; i < n; i++) {
         const struct fl_stream *s = &w->streams[findings[i].first.place.stream];
-        if (findings[i].run == last_run(s)) {
+        if (findings[i].run == fl_stream_last_run(s)) {
             add_finding(w, &findings[i]);
         }
     }
@@ -237,7 +238,7 @@ static void gather_detections(struct work *w, struct fl_verdict *out)
     size_t n = fl_detect(fl_diagnosis_series(w->d), found);
     for (size_t i = 0; i < n; i++) {
         const struct fl_detection *d = &found[i];
-        if (d->series->run != last_run(&w->streams[d->series->stream])) {
+        if (d->series->run != fl_stream_last_run(&w->streams[d->series->stream])) {
             continue;
         }
         if (out->signals_n < FL_SIGNALS_MAX) {
@@ -450,7 +451,7 @@ static void ask_launcher(const struct work *w, struct fl_place *faulty)
         bool names = rule->role == FL_ROLE_SYMPTOM && f[i].first.names_rank && rule->cause &&
                      strcmp(rule->cause->slug, "preempted") != 0 &&
                      strncmp(rule->cause->slug, "nccl", 4) != 0;
-        bool counts = f[i].run == last_run(&w->streams[f[i].first.place.stream]) &&
+        bool counts = f[i].run == fl_stream_last_run(&w->streams[f[i].first.place.stream]) &&
                       run->steps - f[i].first.steps < EPISODE_STEPS;
         if (names && counts && (!first || is_before(&f[i].first, &first->first))) {
             first = &f[i];
@@ -492,7 +493,7 @@ static void tell_faulty(const struct work *w, const struct group *g, struct fl_v
 static void tell_progress(const struct work *w, struct fl_verdict *out)
 {
     for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
+        const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         out->last_step = run->last_step > out->last_step ? run->last_step : out->last_step;
         out->checkpoint = run->checkpoint > out->checkpoint ? run->checkpoint : out->checkpoint;
     }
@@ -522,7 +523,7 @@ static bool any_success(const struct work *w, bool *progressed_r)
     long trouble = 0;
     long steps = 0;
     for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
+        const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         success |= run->success;
         steps += run->steps;
         trouble += run->trouble;
@@ -557,7 +558,9 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
     settle(&w);
     rank_groups(&w, order);
     for (size_t i = 0; i < w.groups_n && i < FL_HYPOTHESES_MAX; i++) {
-        tell_hypothesis(&w, order[i], &out->hypotheses[out->hypotheses_n++]);
+        struct fl_hypothesis *h = &out->hypotheses[out->hypotheses_n++];
+        tell_hypothesis(&w, order[i], h);
+        fl_reasons_tell(diagnosis, order[i]->finding[0], order[i]->earliest, h);
     }
     tell_progress(&w, out);
     bool progressed = false;
@@ -569,6 +572,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->outcome = FL_OUTCOME_FAILED;
         out->confidence = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
         out->hypotheses[0].confidence = out->confidence;
+        out->hypotheses[0].why.doubt = best - out->confidence;
         tell_remedy(out);
         tell_faulty(&w, order[0], out);
     } else if (success || progressed) {

@@ -20,6 +20,21 @@ struct fl_evidence {
     const char *rule; /* id, or NULL (a signal, a model's citation) */
 };
 
+/* Why a hypothesis stands where it stands, as facts; whoever reports it makes the words. A
+ * hypothesis that a model gave has none (count 0). */
+struct fl_reasons {
+    long count;              /* lines that say it, confirming ones too */
+    double doubt;            /* taken off the verdict's because the next one is nearly as likely */
+    bool symptom;            /* no rule that found it can name a root cause */
+    bool has_steps;          /* its stream shows progress before it or after it */
+    long steps_after;        /* progress lines of its run after its last sighting */
+    bool after_success;      /* the job had said that it was done */
+    bool succeeded;          /* the job said that it was done, afterwards */
+    bool lasts;              /* the job did not get over it */
+    struct fl_sighting began; /* where it first came, of what lasts; else where it came last */
+    struct fl_evidence confirmation; /* by a rule of that role; rule is NULL when there is none */
+};
+
 struct fl_hypothesis {
     const struct fl_cause *cause;
     double confidence;
@@ -29,6 +44,7 @@ struct fl_hypothesis {
     const char *explained_by; /* slug of the cause it is a consequence of, or NULL */
     bool healed;              /* the job went on, or had already finished */
     const struct fl_rule *rule; /* of the first evidence, or NULL */
+    struct fl_reasons why;
 };
 
 struct fl_symptom {
@@ -73,6 +89,9 @@ struct fl_verdict {
 /* Never fails: with no finding the verdict is healthy (the job progressed or said it was done) or
  * unknown. */
 void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out);
+
+/* In a file that is appended to, the last run that shows anything: the one that counts. */
+uint32_t fl_stream_last_run(const struct fl_stream *stream);
 
 const char *fl_outcome_name(enum fl_outcome outcome);
 const char *fl_method_name(enum fl_method method);

@@ -41,6 +41,7 @@ struct fl_diagnosis {
     uint8_t *seen;
     uint32_t *seen_stream;
     long errors;
+    const struct fl_watch *watch;
 };
 
 enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosis **out,
@@ -86,6 +87,27 @@ void fl_diagnosis_free(struct fl_diagnosis *d)
     free(d->seen);
     free(d->seen_stream);
     free(d);
+}
+
+void fl_diagnosis_watch(struct fl_diagnosis *d, const struct fl_watch *watch)
+{
+    d->watch = watch;
+}
+
+/* subject: what the pattern was held against, of which text is the line to show. */
+static void tell(const struct fl_diagnosis *d, uint32_t rule, const struct fl_captures *c,
+                 const struct fl_place *place, struct fl_str subject, struct fl_str text,
+                 bool counts)
+{
+    const char *from = subject.p + c->start;
+    size_t left = from >= text.p && from <= text.p + text.n
+                      ? (size_t)(text.p + text.n - from) : 0;
+    if (d->watch) {
+        struct fl_notice notice = {
+            &d->set->rules[rule], *place, text,
+            {from, c->end - c->start < left ? c->end - c->start : left}, c, counts};
+        d->watch->notice(d->watch->ctx, &notice);
+    }
 }
 
 static struct fl_run *add_run(struct fl_diagnosis *d, struct fl_stream *s, uint64_t order)
@@ -466,7 +488,9 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         bool blames = rule->role <= FL_ROLE_CONFIRMATION;
         bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
-        if (!(hits->benign && blames) && !vague) {
+        bool counts = !(hits->benign && blames) && !vague;
+        tell(d, hits->rule[i], &hits->captures[i], place, message, raw, counts);
+        if (counts) {
             act(d, hits->rule[i], &hits->captures[i], place, raw, order);
             known = blames || rule->role == FL_ROLE_SUCCESS ? FL_KNOWN_TELLING : known;
         }
@@ -519,10 +543,6 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
         if (!event_matches(d, candidates[i].pattern, text, &c)) {
             continue;
         }
-        if (d->set->rules[rule_index].role == FL_ROLE_BENIGN) {
-            forgive(d, place, lines[0].line, lines[lines_n - 1].line);
-            return;
-        }
         size_t k = 0;
         while (k + 1 < lines_n && lines[k + 1].at <= c.start) {
             k++;
@@ -531,8 +551,13 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
         struct fl_place where = *place;
         where.line = lines[k].line;
         where.offset = lines[k].offset;
-        act(d, rule_index, &c, &where, (struct fl_str){text.p + lines[k].at, end - lines[k].at},
-            order);
+        struct fl_str line = {text.p + lines[k].at, end - lines[k].at};
+        tell(d, rule_index, &c, &where, text, line, true);
+        if (d->set->rules[rule_index].role == FL_ROLE_BENIGN) {
+            forgive(d, place, lines[0].line, lines[lines_n - 1].line);
+            return;
+        }
+        act(d, rule_index, &c, &where, line, order);
     }
 }
 

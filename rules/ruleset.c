@@ -207,9 +207,35 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         ++*bad_r;
         rule->broken = true; /* patterns already added stay; their owner is a broken rule */
     }
+    rule->compiled = status == FL_OK;
     *place_of(set, fl_str_of(rule->id)) = index + 1;
     set->rules[set->rules_n++] = *rule;
     return FL_OK;
+}
+
+enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
+                              struct fl_err *err)
+{
+    struct fl_rule copy = *rule;
+    size_t bad = 0;
+    copy.state = FL_STATE_ACTIVE;
+    copy.broken = copy.trusted = false;
+    copy.match.n = copy.nomatch.n = 0;
+    copy.cause =
+        rule->cause ? fl_taxonomy_find(set->taxonomy, fl_str_of(rule->cause->slug)) : NULL;
+    return add_rule(set, &copy, NULL, NULL, &bad) == FL_OK
+               ? FL_OK
+               : fl_fail(err, FL_NOMEM, "no memory for rule %s", rule->id);
+}
+
+static bool is_left_out(const struct fl_ruleset *set, const struct fl_rule *rule)
+{
+    for (uint32_t i = 0; i < set->left_out_n; i++) {
+        if (strcmp(set->left_out[i].id, rule->id) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const char *origin,
@@ -237,7 +263,7 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
             complain_of(path, &rule, fault.msg, NULL, 0, complain, ctx);
             ++*bad;
             status = FL_OK;
-        } else if (status == FL_OK) {
+        } else if (status == FL_OK && !is_left_out(set, &rule)) {
             rule.trusted = set->trusts_shipped && strcmp(origin, "shipped") == 0;
             status = add_rule(set, &rule, complain, ctx, bad);
         }

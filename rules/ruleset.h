@@ -49,8 +49,9 @@ struct fl_rule {
     const char *stack; /* filter rules: which stack prints such lines */
     bool is_filter;
     enum fl_rule_state state;
-    bool trusted; /* taken as checked: neither its patterns nor its samples were tried */
-    bool broken;  /* fails its own samples: never applied */
+    bool trusted;  /* taken as checked: neither its patterns nor its samples were tried */
+    bool compiled; /* its patterns have numbers in the matcher */
+    bool broken;   /* not compiled, or fails its own samples: never applied */
     const char *origin; /* shipped, imported, learned, operator */
     const char *origin_json;
     struct fl_pattern_set any;
@@ -97,6 +98,8 @@ struct fl_ruleset {
     const char *cache;   /* set before fl_ruleset_ready: folder for the compiled scanner, or NULL */
     uint32_t attention; /* pattern of words that failures use (the lexicon) */
     uint32_t traceback; /* pattern of a Python traceback's first line */
+    const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */
+    uint32_t left_out_n;
 };
 
 /* Called for each fault found in a rule file: whole message, ready to print. */
@@ -116,6 +119,11 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
 enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, const char *origin,
                                    fl_ruleset_complain complain, void *ctx, size_t *bad_r,
                                    struct fl_err *err) FL_MUST_USE;
+
+/* Adds a copy of a rule of another set, which must outlive this one: active, whatever its state and
+ * samples. One that does not compile is added broken. For trying rules out. */
+enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
+                              struct fl_err *err) FL_MUST_USE;
 
 /* Ends loading: builds the scanners, then holds every rule that is not trusted against its own
  * samples. A rule that fails one is complained of, counted in *bad_r and no longer active. */

@@ -29,6 +29,7 @@ struct fl_job {
     int64_t time_ms;  /* last time stamp seen in it */
     bool has_time;
     struct fl_place event_place; /* printer of the events, by key, is asked anew */
+    const struct fl_watch *watch;
     size_t named;                /* bytes of a folder's path that stream names leave out */
 };
 
@@ -70,6 +71,12 @@ void fl_job_free(struct fl_job *job)
         fl_events_fini(&job->events);
         free(job);
     }
+}
+
+void fl_job_watch(struct fl_job *job, const struct fl_watch *watch)
+{
+    job->watch = watch;
+    fl_diagnosis_watch(job->diagnosis, watch);
 }
 
 struct fl_diagnosis *fl_job_diagnosis(struct fl_job *job)
@@ -121,6 +128,7 @@ static struct fl_place place_of(struct fl_job *job, const struct fl_line_at *at,
     if (fl_timestamp_find(message, 0, &time) && time.has_date && time.has_year) {
         job->time_ms = time.ms;
         job->has_time = true;
+        p.own_time = true;
     }
     p.time_ms = job->time_ms;
     p.has_time = job->has_time;
@@ -198,6 +206,12 @@ static void on_line(struct fl_job *job, const struct fl_batch *batch, size_t i,
         how = judge(job, text, at, &p, &place);
     }
     bool known = how == FL_KNOWN_TELLING;
+    if (dropped && job->watch) {
+        struct fl_notice notice = {.rule = &job->set->rules[rule], .text = text, .counts = true,
+                                   .place = {.stream = job->stream, .line = at->number,
+                                             .offset = at->offset, .rank = -1}};
+        job->watch->notice(job->watch->ctx, &notice);
+    }
     if (p.trouble && !dropped && how == FL_KNOWN_NOT) {
         fl_diagnosis_trouble(job->diagnosis, job->stream);
     }
@@ -252,6 +266,7 @@ static void on_event(void *ctx, const struct fl_event *event)
     if (event->key < NO_RANK_KEYS) {
         place.rank = event->key;
     }
+    place.own_time = false; /* it is that of the line that ended the event */
     fl_diagnosis_event(job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
                        job->order);
 }
@@ -407,8 +422,7 @@ struct folder_read {
     size_t *read_r;
 };
 
-/* Files that stand beside logs and are none. */
-static bool is_other_file(const char *path)
+bool fl_job_takes(const char *path)
 {
     static const char *const endings[] = {".json", ".md",  ".py",   ".yaml", ".yml", ".toml",
                                           ".pt",   ".bin", ".ckpt", ".npy",  ".npz", ".png",
@@ -416,21 +430,21 @@ static bool is_other_file(const char *path)
                                           ".safetensors", ".pdf", ".pkl"};
     struct fl_str name = fl_str_of(base_name(path));
     if (fl_str_eq(name, FL_LIT("error.json"))) {
-        return false;
+        return true;
     }
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         if (fl_str_ends(name, fl_str_of(endings[i]))) {
-            return true;
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static enum fl_status read_one_of_folder(void *ctx, const char *path, struct fl_err *err)
 {
     struct folder_read *r = ctx;
     struct fl_err fault = {0};
-    if (is_other_file(path)) {
+    if (!fl_job_takes(path)) {
         return FL_OK;
     }
     enum fl_status status = read_file(r->job, path, NULL, &fault);

@@ -20,4 +20,14 @@ enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out,
 /* The same with shipped rules checked like any others. */
 enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out,
                                  struct fl_err *err) FL_MUST_USE;
+
+/* A base to try rules out on: the same without them and, if `with`, then with them, last and
+ * active. They must outlive it. Quiet about faults. */
+struct fl_trial {
+    const struct fl_rule *rules;
+    uint32_t n;
+    bool with;
+};
+enum fl_status fl_rulebook_open_trial(const char *state_dir, const struct fl_trial *trial,
+                                      struct fl_rulebook *out, struct fl_err *err) FL_MUST_USE;
 void fl_rulebook_close(struct fl_rulebook *book);
