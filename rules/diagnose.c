@@ -21,6 +21,7 @@ struct hits {
     struct fl_captures captures[64];
     size_t n;
     bool benign;
+    bool noted; /* something was noted that outlasts the line */
 };
 
 struct fl_diagnosis {
@@ -160,6 +161,11 @@ const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, siz
 {
     *n_r = d->findings_n;
     return d->findings;
+}
+
+struct fl_match_work *fl_diagnosis_work(struct fl_diagnosis *d)
+{
+    return d->lines;
 }
 
 const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d)
@@ -445,6 +451,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
     if (owner.kind != 0) {
         d->seen[pattern] = 1;
         d->seen_stream[pattern] = place->stream + 1;
+        hits->noted = true;
         return;
     }
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
@@ -471,14 +478,14 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
 {
     struct hits *hits = &d->hits;
     hits->n = 0;
-    hits->benign = false;
+    hits->benign = hits->noted = false;
     if (is_source(message)) {
-        return FL_KNOWN_ROUTINE;
+        return FL_KNOWN_HARMLESS;
     }
     for (size_t i = 0; i < candidates_n; i++) {
         try_candidate(d, candidates[i].pattern, place, message, hits);
     }
-    enum fl_known known = hits->n ? FL_KNOWN_ROUTINE : FL_KNOWN_NOT;
+    enum fl_known known = hits->n ? FL_KNOWN_HARMLESS : FL_KNOWN_NOT;
     double best = 0;
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
@@ -492,10 +499,11 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
         tell(d, hits->rule[i], &hits->captures[i], place, message, raw, counts);
         if (counts) {
             act(d, hits->rule[i], &hits->captures[i], place, raw, order);
+            hits->noted |= rule->role != FL_ROLE_BENIGN;
             known = blames || rule->role == FL_ROLE_SUCCESS ? FL_KNOWN_TELLING : known;
         }
     }
-    return known;
+    return hits->noted && known != FL_KNOWN_TELLING ? FL_KNOWN_ROUTINE : known;
 }
 
 void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream)

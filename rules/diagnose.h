@@ -91,7 +91,12 @@ struct fl_stream *fl_diagnosis_streams(struct fl_diagnosis *d, uint32_t *n_r);
 
 /* One line that has candidates. `candidates` are patterns of set->lines. message: peeled text; raw:
  * the whole segment. order: its position in the stream. A telling line must not be filtered. */
-enum fl_known { FL_KNOWN_NOT, FL_KNOWN_ROUTINE, FL_KNOWN_TELLING };
+enum fl_known {
+    FL_KNOWN_NOT,
+    FL_KNOWN_HARMLESS, /* by a benign rule, or quoted code */
+    FL_KNOWN_ROUTINE,  /* progress and the like was noted */
+    FL_KNOWN_TELLING,
+};
 enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n);
@@ -112,6 +117,8 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
 void fl_diagnosis_end(struct fl_diagnosis *d);
 
 const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r);
+/* What single lines are matched with; the caller may use it for set->lines between two lines. */
+struct fl_match_work *fl_diagnosis_work(struct fl_diagnosis *d);
 const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d);
 const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);

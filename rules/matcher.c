@@ -15,6 +15,7 @@
 
 #include "rules/literals.h"
 #include "rules/scanner.h"
+#include "rules/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +27,21 @@ enum {
     CALM_STEPS = 10000,
     LEAST_STEPS = 500,
     JIT_STACK = 256 * 1024,
+    AHEAD = 16,      /* lines whose shapes are found together */
+    NOTES = 32,      /* candidates of a line whose answers are noted */
     OFTEN = 16, /* tries of a trusted pattern before translating it pays */
 };
 
 struct pattern {
     struct fl_str text;
     unsigned flags; /* enum fl_pattern_flags */
+};
+
+/* A pattern that is found by a literal with digits: of two lines of one shape it may be proposed
+ * for one only. The literal's digits are '0' here. */
+struct digital {
+    struct fl_literal literal;
+    uint32_t pattern;
 };
 
 struct fl_matcher {
@@ -44,6 +54,8 @@ struct fl_matcher {
     uint32_t *users;
     uint32_t *always; /* patterns without a literal */
     uint32_t always_n;
+    struct digital *digital;
+    uint32_t digital_n;
     struct fl_grams *grams; /* until ready */
     const char *cache;      /* until ready */
     const char *cache_name;
@@ -73,7 +85,22 @@ struct fl_match_work {
     uint32_t stamp;
     uint32_t patterns_n;
     bool failed;
-    struct fl_trace *trace;
+    struct fl_shapes *shapes; /* NULL: not yet, or no memory */
+    /* the line of a new shape in hand: what its candidates answered */
+    struct {
+        bool on;
+        uint64_t shape;
+        uint32_t pattern[NOTES];
+        enum { ANSWER_NONE, ANSWER_NO, ANSWER_YES } answer[NOTES];
+        size_t n;
+    } note;
+    /* the batch in hand */
+    bool recalls;
+    const struct fl_str *batch;
+    size_t batch_n;
+    size_t used; /* of found, when the batch was scanned as a whole */
+    uint64_t ahead[AHEAD];
+    struct fl_candidate recalled[FL_SHAPE_PATTERNS];
     /* the scan in hand */
     const struct fl_matcher *matcher;
     const char *base;
@@ -99,6 +126,7 @@ void fl_matcher_free(struct fl_matcher *matcher)
     free(matcher->first);
     free(matcher->users);
     free(matcher->always);
+    free(matcher->digital);
     free(matcher->grams);
     free(matcher);
 }
@@ -218,6 +246,24 @@ static bool want_all(struct wants *wants, const struct fl_literals *set, uint32_
     return true;
 }
 
+static bool add_digital(struct fl_matcher *m, const struct fl_literals *set, uint32_t pattern)
+{
+    struct digital *more = realloc(m->digital, (m->digital_n + set->n) * sizeof *more);
+    if (!more) {
+        return false;
+    }
+    m->digital = more;
+    for (size_t i = 0; i < set->n; i++) {
+        struct digital *one = &more[m->digital_n++];
+        *one = (struct digital){set->item[i], pattern};
+        for (size_t k = 0; k < one->literal.n; k++) {
+            char c = one->literal.bytes[k];
+            one->literal.bytes[k] = fl_is_digit(c) ? '0' : c;
+        }
+    }
+    return true;
+}
+
 /* The literals of all patterns that are proposed; those without one go to `always`. */
 static bool gather(struct fl_matcher *m, struct wants *wants)
 {
@@ -231,7 +277,7 @@ static bool gather(struct fl_matcher *m, struct wants *wants)
         if (set.n == 0) {
             m->always[m->always_n++] = i;
         }
-        if (!want_all(wants, &set, i)) {
+        if (!want_all(wants, &set, i) || (set.digits && !add_digital(m, &set, i))) {
             return false;
         }
     }
@@ -329,6 +375,7 @@ void fl_match_work_free(struct fl_match_work *work)
     pcre2_match_context_free(work->context);
     pcre2_jit_stack_free(work->stack);
     hs_free_scratch(work->scratch);
+    fl_shapes_free(work->shapes);
     free(work->found);
     free(work->seen);
     free(work);
@@ -350,7 +397,7 @@ static void propose(struct fl_match_work *w, uint32_t line, uint32_t pattern)
         w->found = more;
         w->found_size = size;
     }
-    w->found[w->found_n++] = (struct fl_candidate){line, pattern};
+    w->found[w->found_n++] = (struct fl_candidate){line, pattern, false};
 }
 
 static void propose_line(struct fl_match_work *w, uint32_t line, const uint32_t *patterns,
@@ -521,27 +568,15 @@ static int run(const struct program *program, struct fl_match_work *work, struct
                        work->match, work->context);
 }
 
-void fl_match_trace(struct fl_match_work *work, struct fl_trace *trace)
+static enum fl_match note(struct fl_match_work *work, uint32_t pattern, enum fl_match answer)
 {
-    work->trace = trace;
-    if (trace) {
-        *trace = (struct fl_trace){.asks_n = 0};
+    if (work->note.on && answer == FL_MATCH_ERROR) {
+        work->note.on = false; /* another line of the shape may be told */
     }
-}
-
-static enum fl_match note(struct fl_match_work *work, const struct program *program,
-                          uint32_t pattern, enum fl_match answer)
-{
-    struct fl_trace *t = work->trace;
-    if (!t || (answer != FL_MATCH_ERROR && program->blind)) {
-        return answer;
-    }
-    if (answer == FL_MATCH_YES && !t->must) {
-        t->must = pattern + 1;
-    } else if (answer == FL_MATCH_NO && t->asks_n < FL_SHAPE_ASKS) {
-        t->ask[t->asks_n++] = pattern;
-    } else {
-        t->unsure = true;
+    for (size_t i = 0; work->note.on && i < work->note.n; i++) {
+        if (work->note.pattern[i] == pattern) {
+            work->note.answer[i] = answer == FL_MATCH_YES ? ANSWER_YES : ANSWER_NO;
+        }
     }
     return answer;
 }
@@ -552,10 +587,7 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
     struct program *program = program_of(matcher, work, pattern);
     uint32_t steps = CALM_STEPS;
     if (!program) {
-        if (work->trace) {
-            work->trace->unsure = true;
-        }
-        return FL_MATCH_ERROR;
+        return note(work, pattern, FL_MATCH_ERROR);
     }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
@@ -568,15 +600,155 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
         rc = run(program, work, subject);
     }
     if (rc == PCRE2_ERROR_NOMATCH) {
-        return note(work, program, pattern, FL_MATCH_NO);
+        return note(work, pattern, FL_MATCH_NO);
     }
     if (rc < 0) {
-        return note(work, program, pattern, FL_MATCH_ERROR);
+        return note(work, pattern, FL_MATCH_ERROR);
     }
     if (captures) {
         read_captures(program->code, work->match, subject, captures);
     }
-    return note(work, program, pattern, FL_MATCH_YES);
+    return note(work, pattern, FL_MATCH_YES);
+}
+
+/* Does the literal occur in the line, digits aside? */
+static bool may_occur(const struct fl_literal *literal, struct fl_str line)
+{
+    for (size_t at = 0; at + literal->n <= line.n; at++) {
+        size_t i = 0;
+        for (; i < literal->n; i++) {
+            char c = line.p[at + i];
+            char want = literal->bytes[i];
+            c = fl_is_digit(c) ? '0' : c;
+            if (c != want && !(literal->caseless && (c | 32) == (want | 32))) {
+                break;
+            }
+        }
+        if (i == literal->n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is left for lines of the shape of the line in hand: patterns that tell digits apart, were
+ * not tried, or said yes. */
+static void learn(struct fl_match_work *w)
+{
+    struct fl_shape shape = {.hash = w->note.shape};
+    bool fits = w->note.on;
+    w->note.on = false;
+    for (size_t i = 0; fits && i < w->note.n; i++) {
+        uint32_t pattern = w->note.pattern[i];
+        bool settled = w->note.answer[i] != ANSWER_NONE && w->programs[pattern].blind;
+        if (settled && w->note.answer[i] == ANSWER_NO) {
+            continue;
+        }
+        fits = shape.n < FL_SHAPE_PATTERNS;
+        if (fits) {
+            shape.pattern[shape.n++] = pattern | (settled ? FL_SHAPE_SURE : 0);
+        }
+    }
+    if (fits) {
+        fl_shapes_put(w->shapes, &shape);
+    }
+}
+
+static void note_pattern(struct fl_match_work *w, uint32_t pattern)
+{
+    for (size_t i = 0; i < w->note.n; i++) {
+        if (w->note.pattern[i] == pattern) {
+            return;
+        }
+    }
+    w->note.on = w->note.n < NOTES;
+    if (w->note.on) {
+        w->note.answer[w->note.n] = ANSWER_NONE;
+        w->note.pattern[w->note.n++] = pattern;
+    }
+}
+
+/* From here on answers are noted for the line's shape. */
+static void begin_note(const struct fl_matcher *m, struct fl_match_work *w, struct fl_str line,
+                       uint64_t shape)
+{
+    w->note.on = true;
+    w->note.shape = shape;
+    w->note.n = 0;
+    for (size_t i = 0; w->note.on && i < w->found_n; i++) {
+        note_pattern(w, w->found[i].pattern);
+    }
+    for (uint32_t i = 0; w->note.on && i < m->digital_n; i++) {
+        if (may_occur(&m->digital[i].literal, line)) {
+            note_pattern(w, m->digital[i].pattern);
+        }
+    }
+}
+
+enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_match_work *work,
+                                struct fl_str block, const struct fl_str *lines, size_t lines_n)
+{
+    const struct fl_candidate *found = NULL;
+    size_t n = 0;
+    learn(work);
+    if (!work->shapes && fl_shapes_new(&work->shapes, NULL) != FL_OK) {
+        work->shapes = NULL;
+    }
+    work->batch = lines;
+    work->batch_n = lines_n;
+    work->used = 0;
+    work->recalls = work->shapes && fl_shapes_pay(work->shapes, lines_n);
+    return work->recalls ? FL_OK
+                         : fl_matcher_propose(matcher, work, block, lines, lines_n, &found, &n);
+}
+
+static void look_ahead(struct fl_match_work *w, size_t line)
+{
+    size_t n = w->batch_n - line < AHEAD ? w->batch_n - line : AHEAD;
+    for (size_t i = 0; i < n; i++) {
+        w->ahead[i] = fl_shape_of(w->shapes, w->batch[line + i]);
+        fl_shapes_fetch(w->shapes, w->ahead[i]);
+    }
+}
+
+static size_t recall(struct fl_match_work *w, const struct fl_shape *shape, size_t line)
+{
+    for (uint32_t i = 0; i < shape->n; i++) {
+        w->recalled[i] = (struct fl_candidate){(uint32_t)line, shape->pattern[i] & ~FL_SHAPE_SURE,
+                                               shape->pattern[i] >= FL_SHAPE_SURE};
+    }
+    return shape->n;
+}
+
+enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match_work *work,
+                               size_t line, const struct fl_candidate **out, size_t *out_n)
+{
+    if (!work->recalls) {
+        size_t first = work->used;
+        while (work->used < work->found_n && work->found[work->used].line == line) {
+            work->used++;
+        }
+        *out = work->found + first;
+        *out_n = work->used - first;
+        return FL_OK;
+    }
+    learn(work);
+    if (line % AHEAD == 0) {
+        look_ahead(work, line);
+    }
+    uint64_t hash = work->ahead[line % AHEAD];
+    const struct fl_shape *shape = fl_shapes_find(work->shapes, hash);
+    if (!shape) {
+        struct fl_str text = work->batch[line];
+        enum fl_status status = fl_matcher_propose(matcher, work, text, &text, 1, out, out_n);
+        if (status == FL_OK) {
+            begin_note(matcher, work, text, hash);
+        }
+        return status;
+    }
+    *out = work->recalled;
+    *out_n = recall(work, shape, line);
+    return FL_OK;
 }
 
 const char *fl_matcher_engine(char *out, size_t n)

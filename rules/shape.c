@@ -158,7 +158,15 @@ void fl_shapes_free(struct fl_shapes *shapes)
 
 uint64_t fl_shape_of(const struct fl_shapes *shapes, struct fl_str line)
 {
-    return shapes->hash(shapes->key, line);
+    uint64_t hash = shapes->hash(shapes->key, line);
+    return hash ? hash : 1;
+}
+
+void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash)
+{
+    const char *set = (const char *)&shapes->table[(hash % SETS) * WAYS];
+    __builtin_prefetch(set);
+    __builtin_prefetch(set + 64);
 }
 
 const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash)
@@ -166,7 +174,7 @@ const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash)
     const struct fl_shape *set = &shapes->table[(hash % SETS) * WAYS];
     shapes->asked++;
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].hash == hash && set[i].verdict) {
+        if (set[i].hash == hash) {
             shapes->found++;
             return &set[i];
         }
@@ -180,7 +188,7 @@ void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape)
     size_t way = shapes->oldest[set]++ % WAYS;
     for (size_t i = 0; i < WAYS; i++) { /* known already: replace it */
         const struct fl_shape *one = &shapes->table[set * WAYS + i];
-        way = one->hash == shape->hash && one->verdict ? i : way;
+        way = one->hash == shape->hash ? i : way;
     }
     shapes->table[set * WAYS + way] = *shape;
 }

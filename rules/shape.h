@@ -11,17 +11,14 @@
 
 #include <stdint.h>
 
-enum { FL_SHAPES = 1 << 16, FL_SHAPE_ASKS = 3 };
+enum { FL_SHAPES = 1 << 16, FL_SHAPE_PATTERNS = 7 };
+#define FL_SHAPE_SURE UINT32_C(0x80000000)
 
-/* What a shape means is its user's business; 0 in `verdict` is a free entry. */
+/* The patterns that are left for lines of a shape. A free entry has no hash. */
 struct fl_shape {
     uint64_t hash;
-    uint16_t verdict;
-    uint16_t asks_n;
-    uint32_t rule;
-    /* Patterns that do tell digits apart, to be tried on each line: these must say no, ... */
-    uint32_t ask[FL_SHAPE_ASKS];
-    uint32_t must; /* ... and this one (number + 1; 0: none) yes */
+    uint32_t n;
+    uint32_t pattern[FL_SHAPE_PATTERNS]; /* FL_SHAPE_SURE set: it says yes to every such line */
 };
 
 struct fl_shapes;
@@ -30,6 +27,7 @@ enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err) FL_MUST
 void fl_shapes_free(struct fl_shapes *shapes);
 
 uint64_t fl_shape_of(const struct fl_shapes *shapes, struct fl_str line);
+void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash); /* it will be looked up soon */
 
 /* NULL: not known. The entry lasts until the next put. */
 const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash);

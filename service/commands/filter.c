@@ -13,7 +13,6 @@
 #include "service/ingest/source.h"
 #include "service/paths.h"
 #include "service/rulebook.h"
-#include "service/shortcut.h"
 #include "rules/filter.h"
 
 #include <errno.h>
@@ -33,7 +32,6 @@ struct fate {
 struct filter {
     const struct fl_ruleset *set;
     struct fl_match_work *work;
-    struct fl_shortcut shortcut;
     bool protects;
     bool explains;
     struct fl_buf out;
@@ -148,71 +146,32 @@ static bool drops(struct filter *f, struct fl_str raw, const struct fl_candidate
            !(f->protects && is_known(f, raw, c, n));
 }
 
-/* A line of a shape that is not known yet: scanned by itself, and remembered. */
-static enum fl_status judge_anew(struct filter *f, struct fl_str raw, uint64_t shape,
-                                 struct fate *fate)
+static enum fl_status judge(struct filter *f, const struct fl_batch *batch, size_t i,
+                            struct fate *fate)
 {
     const struct fl_candidate *c = NULL;
     size_t n = 0;
-    fl_shortcut_watch(&f->shortcut);
-    enum fl_status status =
-        fl_matcher_propose(f->set->lines, f->work, raw, &raw, 1, &c, &n);
-    fate->drop = status == FL_OK && drops(f, raw, c, n, &fate->rule);
-    fl_shortcut_learn(&f->shortcut, shape,
-                      status != FL_OK ? FL_FATE_UNKNOWN : fate->drop ? FL_FATE_DROP : FL_FATE_KEEP,
-                      fate->rule);
-    return status;
-}
-
-/* The candidates of a whole batch, for logs whose shapes hardly repeat: one scan is cheaper than
- * many. */
-struct scanned {
-    const struct fl_candidate *c;
-    size_t n;
-    size_t used;
-};
-
-static enum fl_status judge(struct filter *f, const struct fl_batch *batch, size_t i,
-                            struct scanned *scanned, struct fate *fate)
-{
     unsigned flags = batch->at[i].flags;
-    struct fl_str raw = batch->texts[i];
     bool whole = !(flags & (FL_LINE_CUT | FL_LINE_REST)); /* else it cannot be told: keep */
-    *fate = (struct fate){.bytes = raw, .ended = !(flags & (FL_LINE_CUT | FL_LINE_OPEN))};
-    if (scanned) {
-        size_t first = scanned->used;
-        while (scanned->used < scanned->n && scanned->c[scanned->used].line == i) {
-            scanned->used++;
-        }
-        fate->drop =
-            whole && drops(f, raw, scanned->c + first, scanned->used - first, &fate->rule);
-        return FL_OK;
-    }
-    if (!whole) {
-        return FL_OK;
-    }
-    uint64_t shape = fl_shape_of(f->shortcut.shapes, raw);
-    enum fl_fate known = fl_shortcut_recall(&f->shortcut, raw, shape, &fate->rule);
-    fate->drop = known == FL_FATE_DROP;
-    return known == FL_FATE_UNKNOWN ? judge_anew(f, raw, shape, fate) : FL_OK;
+    *fate = (struct fate){.bytes = batch->texts[i],
+                          .ended = !(flags & (FL_LINE_CUT | FL_LINE_OPEN))};
+    enum fl_status status = fl_matcher_line(f->set->lines, f->work, i, &c, &n);
+    fate->drop = status == FL_OK && whole && drops(f, fate->bytes, c, n, &fate->rule);
+    return status;
 }
 
 static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
 {
     struct filter *f = ctx;
-    struct scanned all = {NULL, 0, 0};
     size_t tail = f->protects ? PROTECTED : 0;
     size_t room = batch->n < tail ? tail - batch->n : 0;
-    bool recalls = fl_shapes_pay(f->shortcut.shapes, batch->n);
     enum fl_status status = f->held_n > room ? let_go(f, f->held_n - room, false, err) : FL_OK;
     enum fl_status matched =
-        recalls ? FL_OK
-                : fl_matcher_propose(f->set->lines, f->work, batch->block, batch->texts, batch->n,
-                                     &all.c, &all.n);
+        fl_matcher_batch(f->set->lines, f->work, batch->block, batch->texts, batch->n);
     for (size_t i = 0; status == FL_OK && matched == FL_OK && i < batch->n; i++) {
         struct fate fate;
         f->lines += !(batch->at[i].flags & FL_LINE_REST);
-        matched = judge(f, batch, i, recalls ? NULL : &all, &fate);
+        matched = judge(f, batch, i, &fate);
         if (matched == FL_OK) {
             status = i + tail < batch->n ? settle(f, &fate, err) : hold(f, &fate, err);
         }
@@ -271,9 +230,6 @@ static enum fl_status run(struct filter *f, int argc, char **argv, struct fl_err
     char **paths = argc > 1 ? argv : only;
     int n = argc > 1 ? argc : 2;
     enum fl_status status = fl_match_work_new(f->set->lines, &f->work, err);
-    if (status == FL_OK) {
-        status = fl_shortcut_init(&f->shortcut, f->set, f->work, err);
-    }
     fl_buf_init(&f->out, OUT_BYTES + FL_LINES_BLOCK);
     f->drops = calloc(f->set->rules_n + 1U, sizeof *f->drops);
     if (status == FL_OK && !f->drops) {
@@ -289,7 +245,6 @@ static enum fl_status run(struct filter *f, int argc, char **argv, struct fl_err
     }
     free(f->drops);
     fl_buf_free(&f->out);
-    fl_shortcut_fini(&f->shortcut);
     fl_match_work_free(f->work);
     return status;
 }
