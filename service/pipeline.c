@@ -82,6 +82,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
         return status;
     }
     fl_attribute(fl_job_diagnosis(out->job), &out->verdict);
+    fl_calibrate(&out->book.calibration, &out->verdict);
     if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
         retrieve(request, out);
     }
