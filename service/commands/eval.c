@@ -46,6 +46,7 @@ struct score {
     size_t trials_n;
     size_t trials_size;
     bool verbose;
+    bool calibrate;
     int part;
     struct fl_config config;
 };
@@ -174,7 +175,7 @@ static enum fl_status score_case(struct score *s, const char *name, const fl_jso
     }
     score_places(s, label, v);
     if (s->verbose && !right) {
-        printf("%-56s want %-24.*s got %s\n", name, (int)want.n, want.p, got);
+        fprintf(s->calibrate ? stderr : stdout, "%-56s want %-24.*s got %s\n", name, (int)want.n, want.p, got);
     }
     return add_trial(s, repository, v, right, err);
 }
@@ -282,7 +283,6 @@ int fl_cmd_eval(int argc, char **argv)
     struct score *s = calloc(1, sizeof *s);
     struct fl_err err = {0};
     bool help = false;
-    bool calibrate = false;
     if (!s) {
         return FL_EXIT_INPUT;
     }
@@ -290,13 +290,11 @@ int fl_cmd_eval(int argc, char **argv)
         {"verbose", 'v', FL_OPT_FLAG, NULL, "a line for each case whose cause is wrong",
          &s->verbose},
         {"part", 0, FL_OPT_CHOICE, "all|held-out|worked-on",
-         "only that part of the cases: a third of the repositories that labels name as \"source\" "
-         "is held out, always the same",
+         "only these cases; a third of the labels' repositories is held out",
          &s->part},
         {"calibrate", 0, FL_OPT_FLAG, NULL,
-         "instead of figures, prints a new data/calibration.json, and on standard error how far "
-         "confidences are off: before, after, and cross-validated by repository",
-         &calibrate},
+         "prints a new data/calibration.json, and its reliability on standard error",
+         &s->calibrate},
     };
     const struct fl_cli cli = {
         "eval [OPTION ...] DIR...",
@@ -319,7 +317,7 @@ int fl_cmd_eval(int argc, char **argv)
             status = fl_fail(&err, FL_NOTFOUND, "%s: no case (a folder with label.json) to score",
                              argv[1]);
         }
-        if (status == FL_OK && calibrate) {
+        if (status == FL_OK && s->calibrate) {
             fl_calibrate_print(s->trials, s->trials_n);
         } else if (status == FL_OK) {
             print_score(s);
