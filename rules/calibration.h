@@ -56,6 +56,7 @@ struct fl_trial {
     bool right;
     uint32_t repository; /* where the log is from: fl_repository_hash */
     uint32_t decider;    /* which rule, or signal, decided: fl_text_hash; 0 for none */
+    long record;         /* repositories in which the decider decided: the fit's own */
 };
 
 /* Of "owner/name" at the front of a label's source, after "https://host/" if that stands there,

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How often is a verdict of this basis and score right? Labelled logs are few and most were looked
- * at while the rules were written, so three things are done against believing them too much:
+/* How often is a verdict of this basis and score right? Labelled logs are few, and rules are written
+ * with them in view, so three things are done against believing them too much:
  *
  * - few parameters: the verdicts of a basis, sorted by score, are cut into bins of BIN_LEAST at
  *   least, and neighbours that do not rise are pooled (pool adjacent violators);
- * - a prior: to each bin PRIOR_CASES are added that are right as often as the raw scores of the
- *   basis say on average, so that no bin can say 0 or 1;
- * - a discount for logs nobody has seen: a right verdict whose rule has decided in no other
- *   repository may be right only because the rule was written for it. It is no proof for an unseen
- *   log, so half of it counts as right and half as that prior. Wrong verdicts count in full. */
+ * - a prior: to each bin prior_cases are added that are right as often as their raw scores say, so
+ *   that no bin can say 0 or 1;
+ * - a discount for logs nobody has seen: a rule may be right only where it was written. So to the
+ *   repositories in which a rule has decided `unseen` more are added, where no more is known of it
+ *   than its score: of r repositories, a right verdict counts r parts as right and `unseen` parts
+ *   as its score says. A wrong verdict counts in full. Healthy verdicts hang on no rule of a cause;
+ *   they count as if theirs had one repository.
+ *
+ * With `unseen` at 0.5 confidences fit a share of wrong verdicts up to a tenth, with 1 up to an
+ * eighth, the latter at the price of saying too little on logs that are all known. */
 #include "rules/calibration.h"
 
 #include <stdlib.h>
@@ -16,7 +21,7 @@
 enum { BIN_LEAST = 40 };
 
 static const double prior_cases = 2;
-static const double unproven_counts = 0.5;
+static const double unseen = 0.5;
 
 uint32_t fl_text_hash(struct fl_str text)
 {
@@ -65,16 +70,30 @@ bool fl_trial_is_in(const struct fl_trial *trial, int fold)
     return trial->repository % FL_CALIBRATION_FOLDS == (uint32_t)fold;
 }
 
-/* Has its rule decided in another repository, too? */
-static bool is_proven(const struct fl_trial *trials, size_t n, int fold, const struct fl_trial *t)
+static int by_decider_and_repository(const void *a, const void *b)
 {
-    for (size_t i = 0; t->decider && i < n; i++) {
-        if (trials[i].decider == t->decider && trials[i].repository != t->repository &&
-            !fl_trial_is_in(&trials[i], fold)) {
-            return true;
+    const struct fl_trial *x = a;
+    const struct fl_trial *y = b;
+    if (x->decider != y->decider) {
+        return x->decider < y->decider ? -1 : 1;
+    }
+    return (x->repository > y->repository) - (x->repository < y->repository);
+}
+
+/* In how many repositories each decider has decided. */
+static void count_records(struct fl_trial *trials, size_t n, int fold)
+{
+    qsort(trials, n, sizeof *trials, by_decider_and_repository);
+    for (size_t from = 0, to = 0; from < n; from = to) {
+        long record = 0;
+        for (; to < n && trials[to].decider == trials[from].decider; to++) {
+            bool again = to > from && trials[to].repository == trials[to - 1].repository;
+            record += !again && !fl_trial_is_in(&trials[to], fold);
+        }
+        for (size_t i = from; i < to; i++) {
+            trials[i].record = trials[i].decider ? record : 1;
         }
     }
-    return false;
 }
 
 struct bin {
@@ -101,17 +120,14 @@ static size_t pool(struct bin *bins, size_t n)
 }
 
 /* The trials of the basis are those from `from` to `to`. */
-static void fit_curve(const struct fl_trial *trials, size_t n, size_t from, size_t to, int fold,
+static void fit_curve(const struct fl_trial *trials, size_t from, size_t to, int fold,
                       struct fl_curve *out)
 {
     struct bin bins[FL_CURVE_POINTS];
     size_t bins_n = 0;
-    double prior = 0;
     for (size_t i = from; i < to; i++) {
-        prior += fl_trial_is_in(&trials[i], fold) ? 0 : trials[i].score;
         out->cases += !fl_trial_is_in(&trials[i], fold);
     }
-    prior /= out->cases ? (double)out->cases : 1;
     long left = out->cases;
     long least = left / FL_CURVE_POINTS + 1;
     least = least < BIN_LEAST ? BIN_LEAST : least;
@@ -125,16 +141,17 @@ static void fit_curve(const struct fl_trial *trials, size_t n, size_t from, size
             (bins[bins_n - 1].n >= (double)least && left >= least && t->score > last)) {
             bins[bins_n++] = (struct bin){0, 0, 0};
         }
-        double proof = is_proven(trials, n, fold, t) ? 1 : unproven_counts;
+        double record = (double)t->record;
         bins[bins_n - 1].n++;
         bins[bins_n - 1].scores += t->score;
-        bins[bins_n - 1].right += t->right ? proof + (1 - proof) * prior : 0;
+        bins[bins_n - 1].right += t->right ? (record + unseen * t->score) / (record + unseen) : 0;
         last = t->score;
         left--;
     }
     for (size_t i = 0; i < bins_n; i++) {
-        bins[i].scores += prior_cases * bins[i].scores / bins[i].n;
-        bins[i].right += prior_cases * prior;
+        double score = bins[i].scores / bins[i].n;
+        bins[i].scores += prior_cases * score;
+        bins[i].right += prior_cases * score;
         bins[i].n += prior_cases;
     }
     out->n = pool(bins, bins_n);
@@ -150,7 +167,8 @@ static void fit_curve(const struct fl_trial *trials, size_t n, size_t from, size
 void fl_calibration_fit(struct fl_trial *trials, size_t n, int fold, struct fl_calibration *out)
 {
     *out = (struct fl_calibration){.curve = {{.n = 0}}};
-    if (n > 1) {
+    if (n > 0) {
+        count_records(trials, n, fold);
         qsort(trials, n, sizeof *trials, by_basis_and_score);
     }
     size_t from = 0;
@@ -159,7 +177,7 @@ void fl_calibration_fit(struct fl_trial *trials, size_t n, int fold, struct fl_c
         while (to < n && trials[to].basis == basis) {
             to++;
         }
-        fit_curve(trials, n, from, to, fold, &out->curve[basis]);
+        fit_curve(trials, from, to, fold, &out->curve[basis]);
         from = to;
     }
 }

@@ -155,7 +155,7 @@ static enum fl_status add_trial(struct score *s, uint32_t repository, const stru
     const struct fl_rule *rule = v->hypotheses_n ? v->hypotheses[0].rule : NULL;
     const char *decider = v->outcome != FL_OUTCOME_FAILED ? NULL : rule ? rule->id : v->cause->slug;
     s->trials[s->trials_n++] = (struct fl_trial){
-        v->basis, v->score, right, repository, decider ? fl_text_hash(fl_str_of(decider)) : 0};
+        v->basis, v->score, right, repository, decider ? fl_text_hash(fl_str_of(decider)) : 0, 0};
     return FL_OK;
 }
 

@@ -44,7 +44,7 @@ TEST(curves_rise_and_are_bounded)
         for (size_t i = 0; i < n; i++) {
             double score = (next(&seed) % (round % 2 ? 8 : 1000)) / 1000.0 * (round % 2 ? 125 : 1);
             trials[i] = (struct fl_trial){next(&seed) % FL_BASES_N, score, next(&seed) % 5 != 0,
-                                          next(&seed) % 50, next(&seed) % 20};
+                                          next(&seed) % 50, next(&seed) % 20, 0};
         }
         struct fl_calibration c = fitted(trials, n);
         for (unsigned basis = 0; basis < FL_BASES_N; basis++) {
@@ -66,7 +66,7 @@ TEST(counts_what_is_right)
     struct fl_trial trials[400];
     for (uint32_t i = 0; i < 400; i++) {
         bool high = i >= 200;
-        trials[i] = (struct fl_trial){FL_BASIS_RULE, high ? 0.9 : 0.5, high || i % 2, i, 1};
+        trials[i] = (struct fl_trial){FL_BASIS_RULE, high ? 0.9 : 0.5, high || i % 2, i, 1, 0};
     }
     struct fl_calibration c = fitted(trials, 400);
     const struct fl_curve *curve = &c.curve[FL_BASIS_RULE];
@@ -83,7 +83,7 @@ TEST(pools_what_falls)
     struct fl_trial trials[200];
     for (uint32_t i = 0; i < 200; i++) {
         bool high = i >= 100;
-        trials[i] = (struct fl_trial){FL_BASIS_RULE, high ? 0.9 : 0.5, !high, i, 1};
+        trials[i] = (struct fl_trial){FL_BASIS_RULE, high ? 0.9 : 0.5, !high, i, 1, 0};
     }
     struct fl_calibration c = fitted(trials, 200);
     CHECK_EQ_INT(c.curve[FL_BASIS_RULE].n, 1);
@@ -92,8 +92,8 @@ TEST(pools_what_falls)
 
 TEST(few_cases_move_little)
 {
-    struct fl_trial wrong = {FL_BASIS_NOTHING, 0.2, false, 1, 0};
-    struct fl_trial right = {FL_BASIS_SUCCESS, 0.95, true, 1, 0};
+    struct fl_trial wrong = {FL_BASIS_NOTHING, 0.2, false, 1, 0, 0};
+    struct fl_trial right = {FL_BASIS_SUCCESS, 0.95, true, 1, 0, 0};
     struct fl_calibration c = fitted(&wrong, 1);
     double chance = fl_curve_at(&c.curve[FL_BASIS_NOTHING], 0.2);
     CHECK(chance > 0.1 && chance < 0.2);
@@ -111,13 +111,13 @@ TEST(unproven_rules_count_less)
     for (int kind = 0; kind < 3; kind++) {
         for (uint32_t i = 0; i < 100; i++) {
             trials[i] = (struct fl_trial){FL_BASIS_RULE, 0.8, true, kind == 2 ? 5 : i,
-                                          kind == 1 ? i + 1 : 1};
+                                          kind == 1 ? i + 1 : 1, 0};
         }
         struct fl_calibration c = fitted(trials, 100);
         chance[kind] = fl_curve_at(&c.curve[FL_BASIS_RULE], 0.8);
     }
     CHECK(chance[0] > 0.98);
-    CHECK(fabs(chance[1] - 0.9) < 0.01);
+    CHECK(chance[1] > 0.85 && chance[1] < chance[0] - 0.03);
     CHECK(near(chance[1], chance[2]));
 }
 
@@ -126,7 +126,7 @@ TEST(a_fold_is_left_out)
     struct fl_trial trials[100];
     struct fl_calibration c;
     for (uint32_t i = 0; i < 100; i++) {
-        trials[i] = (struct fl_trial){FL_BASIS_RULE, 0.8, i % FL_CALIBRATION_FOLDS == 3, i, 1};
+        trials[i] = (struct fl_trial){FL_BASIS_RULE, 0.8, i % FL_CALIBRATION_FOLDS == 3, i, 1, 0};
     }
     fl_calibration_fit(trials, 100, 3, &c);
     CHECK_EQ_INT(c.curve[FL_BASIS_RULE].cases, 90);
