@@ -3,7 +3,7 @@
 """Runs `faultline eval` on a folder of labelled logs; fails below the marks that a change must not
 go under, and when confidences are far off. Skipped (status 77) without such a folder.
 
-    check_eval.py PATH/TO/faultline FOLDER
+    check_eval.py PATH/TO/faultline [FOLDER]
 """
 import os
 import re
@@ -15,9 +15,9 @@ LEAST = {"cause right": 65.0, "healthy called healthy": 85.0, "failure noticed":
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
-    if not os.path.isdir(sys.argv[2]):
+    if len(sys.argv) == 2 or not os.path.isdir(sys.argv[2]):
         print("skipped: no folder of labelled logs")
         return 77
     done = subprocess.run([sys.argv[1], "eval", sys.argv[2]], stdout=subprocess.PIPE, check=True,
