@@ -360,7 +360,7 @@ static void tell_hypothesis(const struct work *w, const struct group *g, struct 
 {
     uint32_t rule = g->finding[0]->rule;
     *h = (struct fl_hypothesis){.cause = g->cause,
-                                .confidence = g->score,
+                                .score = g->score,
                                 .summary = g->finding[0]->summary,
                                 .healed = g->healed,
                                 .explained_by =
@@ -514,6 +514,7 @@ static void tell_remedy(struct fl_verdict *out)
     out->recovery_n = h->rule ? h->rule->recovery_n : c->recovery_n;
     out->summary = h->summary.n ? h->summary : fl_str_of(c->title);
     out->method = h->rule ? FL_METHOD_RULE : FL_METHOD_SIGNAL;
+    out->basis = h->rule ? FL_BASIS_RULE : FL_BASIS_SIGNAL;
 }
 
 /* Did the job say that it was done? Did it make steps, and no unexplained trouble after them? */
@@ -548,6 +549,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
     const struct group *order[GROUPS_MAX];
     w.streams = fl_diagnosis_streams(diagnosis, &w.streams_n);
     *out = (struct fl_verdict){.outcome = FL_OUTCOME_UNKNOWN,
+                               .basis = FL_BASIS_NOTHING,
                                .action = "none",
                                .faulty = {.rank = -1, .local_rank = -1, .gpu = -1},
                                .last_step = -1,
@@ -570,14 +572,15 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         double second = w.groups_n > 1 ? order[1]->score : 0;
         double lead = best - second;
         out->outcome = FL_OUTCOME_FAILED;
-        out->confidence = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
-        out->hypotheses[0].confidence = out->confidence;
-        out->hypotheses[0].why.doubt = best - out->confidence;
+        out->score = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
+        out->hypotheses[0].score = out->score;
+        out->hypotheses[0].why.doubt = best - out->score;
         tell_remedy(out);
         tell_faulty(&w, order[0], out);
     } else if (success || progressed) {
         out->outcome = FL_OUTCOME_HEALTHY;
-        out->confidence = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
+        out->basis = success ? FL_BASIS_SUCCESS : FL_BASIS_PROGRESS;
+        out->score = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
         out->summary = success ? FL_LIT("the job reported that it finished well")
                                : FL_LIT("the job was making progress and shows no failure");
     } else {
@@ -585,7 +588,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
                            ? FL_LIT("the log is empty: the job wrote nothing; look at the "
                                     "launcher's or the scheduler's own output")
                            : FL_LIT("no known failure in the log, and no sign that all went well");
-        out->confidence = 0.2;
+        out->score = 0.2;
     }
     tell_symptoms(&w, order, out);
 }

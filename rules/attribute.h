@@ -5,6 +5,15 @@
 #include "rules/diagnose.h"
 
 enum fl_outcome { FL_OUTCOME_FAILED, FL_OUTCOME_HEALTHY, FL_OUTCOME_UNKNOWN };
+/* What a verdict rests on. */
+enum fl_basis {
+    FL_BASIS_RULE,     /* failed: a rule of its cause */
+    FL_BASIS_SIGNAL,   /* failed: a metric's course */
+    FL_BASIS_SUCCESS,  /* healthy: the job said that it was done */
+    FL_BASIS_PROGRESS, /* healthy: it made steps and shows no failure */
+    FL_BASIS_NOTHING,  /* unknown */
+    FL_BASES_N,
+};
 enum fl_method { FL_METHOD_RULE, FL_METHOD_SIGNAL, FL_METHOD_INCIDENT, FL_METHOD_MODEL };
 
 enum {
@@ -37,7 +46,8 @@ struct fl_reasons {
 
 struct fl_hypothesis {
     const struct fl_cause *cause;
-    double confidence;
+    double score;      /* of the attribution: what causes are compared by */
+    double confidence; /* the chance that it is the root cause; fl_calibrate's */
     struct fl_str summary;
     struct fl_evidence evidence[FL_EVIDENCE_MAX];
     size_t evidence_n;
@@ -67,7 +77,9 @@ struct fl_verdict {
     enum fl_outcome outcome;
     const struct fl_cause *cause; /* NULL unless failed */
     enum fl_severity severity;
-    double confidence;
+    enum fl_basis basis;
+    double score;
+    double confidence; /* the chance that the verdict is right; fl_calibrate's */
     enum fl_method method;
     struct fl_str summary;
     bool recoverable;
@@ -87,7 +99,7 @@ struct fl_verdict {
 };
 
 /* Never fails: with no finding the verdict is healthy (the job progressed or said it was done) or
- * unknown. */
+ * unknown. Scores only: fl_calibrate (rules/calibration.h) makes confidences of them. */
 void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out);
 
 /* In a file that is appended to, the last run that shows anything: the one that counts. */

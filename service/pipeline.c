@@ -65,17 +65,18 @@ static void retrieve(const struct fl_request *request, struct fl_result *r)
     }
 }
 
-enum fl_status fl_pipeline_judge(const struct fl_ruleset *set, const struct fl_request *request,
+enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,
                                  struct fl_job **job_r, struct fl_verdict *verdict_r,
                                  struct fl_err *err)
 {
-    enum fl_status status = fl_job_new(set, job_r, err);
+    enum fl_status status = fl_job_new(book->set, job_r, err);
     if (status == FL_OK) {
         fl_job_watch(*job_r, request->watch);
         status = read_streams(request, *job_r, err);
     }
     if (status == FL_OK) {
         fl_attribute(fl_job_diagnosis(*job_r), verdict_r);
+        fl_calibrate(&book->calibration, verdict_r);
     }
     return status;
 }
@@ -88,7 +89,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     fl_arena_init(&out->arena, 64 << 20);
     enum fl_status status = fl_rulebook_open(request->config->value[FL_SET_STATE], &out->book, err);
     if (status == FL_OK) {
-        status = fl_pipeline_judge(out->book.set, request, &out->job, &out->verdict, err);
+        status = fl_pipeline_judge(&out->book, request, &out->job, &out->verdict, err);
     }
     if (status != FL_OK) {
         return status;

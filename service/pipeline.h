@@ -35,7 +35,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
                                struct fl_err *err) FL_MUST_USE;
 /* The walk up to attribute, with these rules: no state, no memory of incidents, no model. The
  * verdict borrows from *job_r; free that in either case. */
-enum fl_status fl_pipeline_judge(const struct fl_ruleset *set, const struct fl_request *request,
+enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,
                                  struct fl_job **job_r, struct fl_verdict *verdict_r,
                                  struct fl_err *err) FL_MUST_USE;
 void fl_result_free(struct fl_result *result);

@@ -206,7 +206,7 @@ static void add_other_causes(const struct fl_verdict *v, struct fl_buf *out)
     const char *lead = "  or else ";
     for (size_t i = 1; i < v->hypotheses_n && i < 4; i++) {
         const struct fl_hypothesis *h = &v->hypotheses[i];
-        if (!h->explained_by && !h->healed && h->confidence > 0.3) {
+        if (!h->explained_by && !h->healed && h->score > 0.3) {
             fl_buf_addf(out, "%s%s (%.0f %%)", lead, h->cause->slug, h->confidence * 100);
             lead = ", ";
         }

@@ -29,6 +29,15 @@ static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir,
     return status;
 }
 
+static void load_calibration(struct fl_calibration *c)
+{
+    char path[FL_PATHS_BYTES];
+    struct fl_err fault = {0};
+    if (fl_calibration_load(fl_paths_data("data/calibration.json", path), c, &fault) != FL_OK) {
+        fl_log(FL_LOG_WARN, "%s (going on with scores as confidences)", fault.msg);
+    }
+}
+
 static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
                                 const struct fl_trial *trial,
                                 struct fl_rulebook *out, struct fl_err *err)
@@ -39,6 +48,7 @@ static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
     *out = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
         fl_taxonomy_load(fl_paths_data("data/taxonomy.json", path), &out->taxonomy, err);
+    load_calibration(&out->calibration);
     if (status == FL_OK) {
         status = fl_ruleset_new(&out->taxonomy, &out->set, err);
     }

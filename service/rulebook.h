@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules that this run goes by: taxonomy, shipped rules, what the state folder adds. Faults in
- * single rules are warnings; the rest serves.
+/* The rules that this run goes by: taxonomy, shipped rules, what the state folder adds, and how sure
+ * their verdicts are. Faults in single rules are warnings; the rest serves.
  *
  * Shipped rules were held against their samples when the program was tested, and are not again at
  * every start; rules of the state folder are. What this run may leave behind: the compiled
  * scanner in the folder `cache` of the state folder. */
 #pragma once
+#include "rules/calibration.h"
 #include "rules/ruleset.h"
 
 struct fl_rulebook {
     struct fl_taxonomy taxonomy;
     struct fl_ruleset *set;
+    struct fl_calibration calibration;
     size_t bad; /* rules left out */
 };
 

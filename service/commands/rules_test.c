@@ -279,8 +279,8 @@ static enum fl_status judge(struct trial *t, const char *path, bool with,
     struct fl_request request = {.paths = &path, .paths_n = 1, .watch = with ? &watch : NULL};
     fl_job_free(t->job);
     t->job = NULL;
-    enum fl_status status = fl_pipeline_judge(with ? t->after.set : t->before.set, &request,
-                                              &t->job, &verdict, err);
+    enum fl_status status = fl_pipeline_judge(with ? &t->after : &t->before, &request, &t->job,
+                                              &verdict, err);
     if (status == FL_OK) {
         *out = outcome(t, &verdict);
     }

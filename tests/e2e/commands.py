@@ -528,7 +528,7 @@ def test_doctor_version(c):
 def test_help(c):
     options = {"diagnose": "--format --explain --follow --offline --state --fail-on --base-url --model --deadline", "filter": "--only --explain --state",
                "rules": "--state --format list show test lint import export", "incidents": "--state --format --limit --cause list show search add forget export import",
-               "eval": "--verbose", "config": "", "doctor": "--state", "version": ""}
+               "eval": "--verbose --part --calibrate", "config": "", "doctor": "--state", "version": ""}
     top = c.run("--help").out
     c.check(c.run("-h").out == top == c.run("help").out, "-h, --help and help differ")
     known = re.findall(r"^  (\w+) +\S", top, re.M)
