@@ -36,8 +36,8 @@ enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, 
     if (status == FL_OK) {
         status = fl_ruleset_new(&out->taxonomy, &out->set, err);
     }
-    static const char *const shipped[] = {"rules/diagnosis", "rules/filters"};
-    for (size_t i = 0; status == FL_OK && i < 2; i++) {
+    static const char *const shipped[] = {"rules/tables", "rules/diagnosis", "rules/filters"};
+    for (size_t i = 0; status == FL_OK && i < 3; i++) {
         status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", warn, NULL,
                                      &out->bad, err);
     }
