@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of codes (errno, Xid, cudaError_t ...) as data: a rule that names a table captures a code as
- * `(?<key>...)`, and the row of that code says what it means.
+/* Lists of codes (errno, Xid, cudaError_t ...) as data: a rule that names a table captures a code
+ * as `(?<key>...)`, and the row of that code says what it means.
  *
  * A file: {"format": "faultline.table/1", "name", "source", "rows": [{"key", "name", ...}]}
  * (rules/README.md). Rows and texts live in the arena of the rule set. Read-only once read.

@@ -164,8 +164,8 @@ static long advise(const struct fl_ruleset *set)
 static enum fl_status lint(const struct fl_rulebook *b, int *code)
 {
     long advice = advise(b->set);
-    printf("%u rules, %zu bad, %ld to improve; %u codes by tables\n", b->set->read_n, b->bad, advice,
-           b->set->rules_n - b->set->read_n);
+    printf("%u rules, %zu bad, %ld to improve; %u codes by tables\n", b->set->read_n, b->bad,
+           advice, b->set->rules_n - b->set->read_n);
     *code = b->bad ? FL_EXIT_REACHED : FL_EXIT_OK;
     return FL_OK;
 }
