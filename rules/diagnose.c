@@ -439,7 +439,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
         return;
     }
     const struct fl_rule *rule = &d->set->rules[owner.rule];
-    if (owner.kind == 0 && (has(hits, owner.rule) || hits->n == 64)) {
+    if (owner.kind == 0 && ((!rule->rows && has(hits, owner.rule)) || hits->n == 64)) {
         return;
     }
     struct fl_captures *c = &hits->captures[hits->n < 64 ? hits->n : 63];
@@ -454,10 +454,14 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
         hits->noted = true;
         return;
     }
+    uint32_t meant = fl_ruleset_resolve(d->set, owner.rule, c);
+    if (meant == UINT32_MAX || has(hits, meant)) {
+        return;
+    }
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
     if (spread || rest_holds(d, d->set->lines, d->lines, rule, message)) {
-        hits->rule[hits->n++] = owner.rule;
-        hits->benign |= rule->role == FL_ROLE_BENIGN;
+        hits->rule[hits->n++] = meant;
+        hits->benign |= d->set->rules[meant].role == FL_ROLE_BENIGN;
     }
 }
 
@@ -549,6 +553,10 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
         uint32_t rule_index = d->set->event_owner[candidates[i].pattern].rule;
         struct fl_captures c;
         if (!event_matches(d, candidates[i].pattern, text, &c)) {
+            continue;
+        }
+        rule_index = fl_ruleset_resolve(d->set, rule_index, &c);
+        if (rule_index == UINT32_MAX) {
             continue;
         }
         size_t k = 0;

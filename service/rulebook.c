@@ -62,8 +62,8 @@ static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
         status = fl_metrics_load(fl_paths_data("rules/signals/metrics.json", path),
                                  &out->set->metrics, err);
     }
-    static const char *const shipped[] = {"rules/diagnosis", "rules/filters"};
-    for (size_t i = 0; status == FL_OK && i < 2; i++) {
+    static const char *const shipped[] = {"rules/tables", "rules/diagnosis", "rules/filters"};
+    for (size_t i = 0; status == FL_OK && i < 3; i++) {
         status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", complain,
                                      NULL, &out->bad, err);
     }

@@ -2,6 +2,7 @@
 #include "service/commands/commands.h"
 
 #include "rules/learn.h"
+#include "rules/table.h"
 #include "service/base/cli.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
@@ -31,6 +32,22 @@ static enum fl_status print(const struct fl_buf *text, struct fl_err *err)
                         : fl_fsio_write_all(STDOUT_FILENO, "standard output", fl_buf_str(text), err);
 }
 
+static void list_one(const struct fl_rule *r, const struct rules_options *o, struct fl_jw *w)
+{
+    if (o->format == 1) {
+        fl_rule_write(w, r);
+        return;
+    }
+    fl_buf_addf(w->out, "%s%-*s %-9s %-9s %-12s %s%s\n", r->variant_of ? "  " : "",
+                r->variant_of ? 42 : 44, r->id, r->broken ? "broken" : fl_state_name(r->state),
+                r->origin, r->is_filter ? "filter" : fl_role_name(r->role),
+                r->is_filter ? r->stack
+                : r->cause   ? r->cause->slug
+                : r->table   ? "by table "
+                             : "",
+                r->table && !r->cause ? r->table : "");
+}
+
 static enum fl_status list(const struct fl_ruleset *set, const struct rules_options *o,
                            struct fl_err *err)
 {
@@ -41,18 +58,12 @@ static enum fl_status list(const struct fl_ruleset *set, const struct rules_opti
     if (o->format == 1) {
         fl_jw_begin(&w, '[');
     }
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         const struct fl_rule *r = &set->rules[i];
-        if (o->format == 1) {
-            fl_rule_write(&w, r);
-            continue;
+        list_one(r, o, &w);
+        for (uint32_t k = 0; r->rows && k < r->rows->rows_n; k++) {
+            list_one(&set->rules[r->variants + k], o, &w);
         }
-        fl_buf_addf(&out, "%-44s %-9s %-9s %-12s %s\n", r->id,
-                    r->broken ? "broken" : fl_state_name(r->state), r->origin,
-                    r->is_filter ? "filter" : fl_role_name(r->role),
-                    r->is_filter ? r->stack
-                    : r->cause   ? r->cause->slug
-                                 : "");
     }
     if (o->format == 1) {
         fl_jw_end(&w, ']');
@@ -99,6 +110,10 @@ static enum fl_status load_apart(const char *path, fl_ruleset_complain samples_f
                      : fl_ruleset_load(b->set, path, "imported", complain, NULL, &b->bad, err);
     }
     *unread_r = b->bad;
+    if (status == FL_OK) { /* where the file brings no table of that name */
+        status = fl_ruleset_load_dir(b->set, fl_paths_data("rules/tables", shipped), "shipped",
+                                     NULL, NULL, NULL, err);
+    }
     return status == FL_OK ? fl_ruleset_ready(b->set, samples_fault, NULL, &b->bad, err) : status;
 }
 
@@ -135,7 +150,7 @@ static long advise(const struct fl_ruleset *set)
             }
         }
     }
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         const struct fl_rule *r = &set->rules[i];
         if (!r->broken && strcmp(r->origin, "imported") != 0 &&
             (r->match.n == 0 || r->nomatch.n == 0)) {
@@ -150,7 +165,8 @@ static long advise(const struct fl_ruleset *set)
 static enum fl_status lint(const struct fl_rulebook *b, int *code)
 {
     long advice = advise(b->set);
-    printf("%u rules, %zu bad, %ld to improve\n", b->set->rules_n, b->bad, advice);
+    printf("%u rules, %zu bad, %ld to improve; %u codes by tables\n", b->set->read_n, b->bad,
+           advice, b->set->rules_n - b->set->read_n);
     *code = b->bad ? FL_EXIT_REACHED : FL_EXIT_OK;
     return FL_OK;
 }
@@ -180,7 +196,7 @@ static enum fl_status export_learned(const struct fl_ruleset *set, struct fl_err
     fl_jw_text(&w, "faultline.diagnosis/1");
     fl_jw_key(&w, "rules");
     fl_jw_begin(&w, '[');
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         if (strcmp(set->rules[i].origin, "shipped") != 0 && !set->rules[i].is_filter) {
             fl_rule_write(&w, &set->rules[i]);
         }
@@ -224,7 +240,7 @@ static enum fl_status import(const char *state, const char *path, int *code, str
         status = fl_fsio_replace(target, fl_buf_str(&text), true, err);
     }
     if (status == FL_OK) {
-        printf("%u rules imported to %s\n", b.set->rules_n, target);
+        printf("%u rules imported to %s\n", b.set->read_n, target);
     }
     *code = FL_EXIT_OK;
     fl_buf_free(&text);
