@@ -42,6 +42,7 @@ struct group {
     const struct group *explained_by;
     const struct fl_sighting *earliest;
     struct fl_finding signal; /* when a metric says it, not a line */
+    struct fl_finding effect;
 };
 
 struct work {
@@ -202,6 +203,14 @@ static void gather(struct work *w)
     w->groups_n = kept;
 }
 
+static struct fl_sighting sighting_of(struct work *w, const struct fl_row *row)
+{
+    struct fl_str text = {row->text, row->text_n};
+    return (struct fl_sighting){.place = row->place,
+                                .text = fl_arena_str(fl_diagnosis_arena(w->d), text),
+                                .order = row->order, .step = row->step};
+}
+
 /* A detection stands beside the findings, as if a line had said it. */
 static void add_detection(struct work *w, const struct fl_detection *d)
 {
@@ -211,19 +220,17 @@ static void add_detection(struct work *w, const struct fl_detection *d)
     if (!g || !g->cause || (g->n && g->weight[0] >= weight)) {
         return;
     }
-    struct fl_sighting s = {.place = d->row->place,
-                            .text = fl_arena_str(fl_diagnosis_arena(w->d),
-                                                 (struct fl_str){d->row->text, d->row->text_n}),
-                            .order = d->row->order, .step = d->row->step};
-    struct fl_sighting end = s;
-    end.place = d->end->place;
-    end.text = fl_arena_str(fl_diagnosis_arena(w->d),
-                            (struct fl_str){d->end->text, d->end->text_n});
     g->signal = (struct fl_finding){
-        .rule = UINT32_MAX, .run = d->series->run, .count = 1, .first = s, .last = end,
+        .rule = UINT32_MAX, .run = d->series->run, .count = 1,
+        .first = sighting_of(w, d->row), .last = sighting_of(w, d->end),
         .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};
     g->signal.first.place.rank = d->rank;
     keep_finding(g, &g->signal, weight);
+    if (d->effect) {
+        g->effect = g->signal;
+        g->effect.first = g->effect.last = sighting_of(w, d->effect);
+        keep_finding(g, &g->effect, weight);
+    }
     g->best = weight > g->best ? weight : g->best;
     g->score = g->best;
     g->root = true;
