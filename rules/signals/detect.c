@@ -385,7 +385,8 @@ static void ranks_apart(struct work *w, const struct fl_series *s)
           high.row[from]->step);
 }
 
-/* Growing still in its last third: a leak, not a cache that fills. */
+/* Growing still in its last third, beyond nearly all before: a leak, not a cache that fills nor one
+ * that is emptied again and again. */
 static void memory_growth(struct work *w, const struct fl_series *s, const char *name)
 {
     struct column c;
@@ -398,6 +399,13 @@ static void memory_growth(struct work *w, const struct fl_series *s, const char 
     double end = median(c.v + c.n - c.n / 10, c.n / 10);
     double before = median(c.v + c.n * 6 / 10, c.n / 10);
     if (!(end > 1.4 * low) || end - before < 0.15 * (end - low)) {
+        return;
+    }
+    size_t higher = 0;
+    for (size_t i = 0; i < c.n * 2 / 3; i++) {
+        higher += c.v[i] >= end;
+    }
+    if (higher > c.n / 20) {
         return;
     }
     size_t from = c.n - 1;
