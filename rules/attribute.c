@@ -425,10 +425,14 @@ static const struct fl_finding *first_to_say(const struct work *w, const struct 
     return first;
 }
 
+static bool agree(long a, long b)
+{
+    return a < 0 || b < 0 || a == b;
+}
+
 static void take_place(struct fl_place *faulty, const struct fl_place *p)
 {
-    bool same = faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank;
-    if (!same) {
+    if (!agree(faulty->rank, p->rank) || !agree(faulty->local_rank, p->local_rank)) {
         return;
     }
     faulty->rank = faulty->rank < 0 ? p->rank : faulty->rank;
@@ -437,8 +441,9 @@ static void take_place(struct fl_place *faulty, const struct fl_place *p)
     faulty->node = faulty->node.n ? faulty->node : p->node;
 }
 
-/* A launcher names the process that failed, when the failure itself does not say who printed it.
- * What the other ranks say of a time-out, and who was stopped, names a victim. */
+/* A launcher names the process that failed, when the failure itself does not say who printed it;
+ * better with its rank than with a place on some node. What the other ranks say of a time-out, and
+ * who was stopped, names a victim. */
 static void ask_launcher(const struct work *w, struct fl_place *faulty)
 {
     size_t n = 0;
@@ -452,7 +457,11 @@ static void ask_launcher(const struct work *w, struct fl_place *faulty)
                      strncmp(rule->cause->slug, "nccl", 4) != 0;
         bool counts = f[i].run == last_run(&w->streams[f[i].first.place.stream]) &&
                       run->steps - f[i].first.steps < EPISODE_STEPS;
-        if (names && counts && (!first || is_before(&f[i].first, &first->first))) {
+        bool rank = f[i].first.place.rank >= 0;
+        bool better = !first || (rank != (first->first.place.rank >= 0)
+                                     ? rank
+                                     : is_before(&f[i].first, &first->first));
+        if (names && counts && better) {
             first = &f[i];
         }
     }
@@ -475,7 +484,7 @@ static void tell_faulty(const struct work *w, const struct group *g, struct fl_v
     for (size_t i = 0; i < g->n; i++) {
         take_place(faulty, &g->finding[i]->first.place);
     }
-    if (faulty->rank < 0 && faulty->local_rank < 0 && !g->cause->job_wide) {
+    if (faulty->rank < 0 && !g->cause->job_wide) {
         ask_launcher(w, faulty);
     }
     if (!faulty->node.n && faulty->rank >= 0) {

@@ -323,7 +323,8 @@ static void rate_zero(struct work *w, const struct fl_series *s)
     plateau(w, s, tail->from_step);
 }
 
-/* Steady, then slower for good by a third or more. */
+/* Steady, then slower for good by a third or more. One printer's steps wait for all ranks, so it is
+ * not told which of them is slow. */
 static void slower(struct work *w, const struct fl_series *s, const char *name, bool more_is_slower)
 {
     struct column c;
@@ -351,8 +352,12 @@ static void slower(struct work *w, const struct fl_series *s, const char *name, 
     if (away < last || from == 0) {
         return;
     }
-    blame(add(w, s, c.row[from], m, "straggler"), "straggler", 0.42,
-          "steps are %.1f times as slow from step %ld on", 1 / ratio, c.row[from]->step);
+    struct fl_detection *d = add(w, s, c.row[from], m, "straggler");
+    if (d) {
+        d->rank = -1;
+    }
+    blame(d, "straggler", 0.42, "steps are %.1f times as slow from step %ld on", 1 / ratio,
+          c.row[from]->step);
 }
 
 /* (min, max) over the ranks, as Megatron's timers print them. */
@@ -425,23 +430,14 @@ static void slow_rank(struct work *w, const char *name)
 {
     int m = metric(w, name);
     double time[FL_SERIES_MAX];
-    double all[FL_SERIES_MAX];
     const struct fl_series *of[FL_SERIES_MAX];
-    const struct fl_row *row[FL_SERIES_MAX];
+    struct column c;
     size_t n = 0;
     for (size_t i = 0; i < w->set->n; i++) {
-        struct column c;
         const struct fl_series *s = w->set->list[i];
         column_of(s, m, &c);
         if (s->rank >= 0 && c.n >= 10) {
-            size_t last = c.n / 5;
-            time[n] = all[n] = median(c.v + c.n - last, last);
-            size_t from = c.n - 1;
-            double early = median(c.v, last);
-            while (from > 0 && c.v[from - 1] > (early + time[n]) / 2) {
-                from--;
-            }
-            row[n] = c.row[from];
+            time[n] = median(c.v + c.n - c.n / 5, c.n / 5);
             of[n++] = s;
         }
     }
@@ -452,17 +448,23 @@ static void slow_rank(struct work *w, const char *name)
     for (size_t i = 1; i < n; i++) {
         slow = time[i] > time[slow] ? i : slow;
     }
-    double middle = median(all, n);
+    double middle = median(time, n);
     for (size_t i = 0; i < n; i++) {
         if (i != slow && time[i] > 1.15 * middle) {
             return;
         }
     }
-    if (middle > 0 && time[slow] > 1.33 * middle) {
-        blame(add(w, of[slow], row[slow], m, "straggler"), "straggler", 0.5,
-              "rank %ld takes %.1f times as long as the others, from step %ld on", of[slow]->rank,
-              time[slow] / middle, row[slow]->step);
+    if (middle <= 0 || time[slow] <= 1.33 * middle) {
+        return;
     }
+    column_of(of[slow], m, &c);
+    size_t from = c.n - 1;
+    while (from > 0 && c.v[from - 1] > (middle + time[slow]) / 2) {
+        from--;
+    }
+    blame(add(w, of[slow], c.row[from], m, "straggler"), "straggler", 0.5,
+          "rank %ld takes %.1f times as long as the others, from step %ld on", of[slow]->rank,
+          time[slow] / middle, c.row[from]->step);
 }
 
 /* Values that all ranks share turn on all of them: of equal detections the earliest stays, with its
