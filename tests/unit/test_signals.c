@@ -829,10 +829,13 @@ TEST(learning_rate_as_usual)
 TEST(throughput_halves)
 {
     struct job *j = begin();
+    j->place.rank = 0; /* prints for all: it does not tell who is slow */
     for (long i = 1; i <= 200; i++) {
         say(j, "step %ld loss %.4f tps: %.0f", i, usual(j, i),
             (i < 120 ? 6000 : 3000) * (1 + 0.02 * noise(j)));
     }
+    const struct fl_detection *d = see(j, "throughput", "straggler");
+    CHECK(d && d->rank == -1);
     check_seen(j, "throughput", "straggler", "straggler", 119, 121);
     j = begin();
     for (long i = 1; i <= 200; i++) {
@@ -948,6 +951,17 @@ TEST(one_slow_rank)
     const struct fl_detection *d = see(j, "compute_time", "straggler");
     CHECK(d && d->rank == 2 && strstr(d->text, "rank 2"));
     check_seen(j, "compute_time", "straggler", "straggler", 31, 31);
+    j = begin();
+    for (long i = 1; i <= 60; i++) { /* from the start */
+        for (j->place.rank = 0; j->place.rank < 4; j->place.rank++) {
+            double slow = j->place.rank == 1 ? 1.8 : 1;
+            say(j, "step %ld loss %.4f step_time %.1f", i, usual(j, i),
+                400 * slow * (1 + 0.03 * noise(j)));
+        }
+    }
+    d = see(j, "step_time", "straggler");
+    CHECK(d && d->rank == 1);
+    check_seen(j, "step_time", "straggler", "straggler", 1, 1);
 }
 
 TEST(ranks_as_usual)
