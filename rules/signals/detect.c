@@ -200,13 +200,15 @@ static void scale_collapse(struct work *w, const struct fl_series *s)
 }
 
 /* From its lowest point on the loss has grown by half of that or more, far beyond its usual change,
- * and it ends there. */
+ * and it ends there. Where a reward is earned, the loss does not say how well it goes: that of a
+ * policy begins near zero and grows with its distance from the reference. */
 static void divergence(struct work *w, const struct fl_series *s, const char *name, double weight)
 {
     struct column c;
     int m = metric(w, name);
+    int reward = metric(w, "reward");
     column_of(s, m, &c);
-    if (c.n < 6) {
+    if (c.n < 6 || (reward >= 0 && s->count[reward] > 0)) {
         return;
     }
     size_t window = c.n / 20 ? c.n / 20 : 1;
