@@ -141,6 +141,7 @@ TEST(dialects)
          0.6112},
         {"[ep3 it  40/ 900] L: 0.512  Acc: 61.2", "loss", 0.512},
         {"GLOBAL STEP: 12 Grad-Norm=0.5", "grad_norm", 0.5},
+        {"{'loss': 0.01, 'reward': 0.75, 'reward_std': 0.1}", "reward", 0.75},
         {"loss scale: 3.0, grad norm: 2.0, loss: 1.0", "loss_scale", 3},
         {"loss scale: 3.0, grad norm: 2.0, loss: 1.0", "loss", 1},
     };
@@ -728,6 +729,12 @@ TEST(loss_as_usual)
         say(j, "step %ld reward: %.4f loss %.4f", i, (double)i / 10, 0.02 * noise(j));
     }
     check_healthy(j, "a reward that grows");
+    j = begin();
+    for (long i = 1; i <= 100; i++) { /* it is paid for its distance from the reference */
+        say(j, "{'loss': %.5f, 'reward': %.4f, 'kl': %.5f, 'step': %ld}",
+            3e-6 * (double)(i * i) + 1e-4 * noise(j), (double)i / 100, 1e-4 * (double)i, i);
+    }
+    check_healthy(j, "a policy's loss that grows from zero");
     j = begin();
     for (long i = 1; i <= 300; i++) {
         say(j, "step %ld loss %.4f", i, usual(j, i));
