@@ -8,6 +8,8 @@
  * single ones. */
 #include "rules/attribute.h"
 
+#include "rules/reasons.h"
+
 #include "rules/signals/detect.h"
 
 #include <stdio.h>
@@ -63,8 +65,7 @@ const char *fl_method_name(enum fl_method method)
     return names[method];
 }
 
-/* Append-mode files: the last run that shows anything counts. */
-static uint32_t last_run(const struct fl_stream *s)
+uint32_t fl_stream_last_run(const struct fl_stream *s)
 {
     uint32_t run = s->runs_n - 1;
     while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
@@ -184,7 +185,7 @@ static void gather(struct work *w)
     const struct fl_finding *findings = fl_diagnosis_findings(w->d, &n);
     for (size_t i = 0; i < n; i++) {
         const struct fl_stream *s = &w->streams[findings[i].first.place.stream];
-        if (findings[i].run == last_run(s)) {
+        if (findings[i].run == fl_stream_last_run(s)) {
             add_finding(w, &findings[i]);
         }
     }
@@ -237,7 +238,7 @@ static void gather_detections(struct work *w, struct fl_verdict *out)
     size_t n = fl_detect(fl_diagnosis_series(w->d), found);
     for (size_t i = 0; i < n; i++) {
         const struct fl_detection *d = &found[i];
-        if (d->series->run != last_run(&w->streams[d->series->stream])) {
+        if (d->series->run != fl_stream_last_run(&w->streams[d->series->stream])) {
             continue;
         }
         if (out->signals_n < FL_SIGNALS_MAX) {
@@ -359,7 +360,7 @@ static void tell_hypothesis(const struct work *w, const struct group *g, struct 
 {
     uint32_t rule = g->finding[0]->rule;
     *h = (struct fl_hypothesis){.cause = g->cause,
-                                .confidence = g->score,
+                                .score = g->score,
                                 .summary = g->finding[0]->summary,
                                 .healed = g->healed,
                                 .explained_by =
@@ -455,7 +456,7 @@ static void ask_launcher(const struct work *w, struct fl_place *faulty)
         bool names = rule->role == FL_ROLE_SYMPTOM && f[i].first.names_rank && rule->cause &&
                      strcmp(rule->cause->slug, "preempted") != 0 &&
                      strncmp(rule->cause->slug, "nccl", 4) != 0;
-        bool counts = f[i].run == last_run(&w->streams[f[i].first.place.stream]) &&
+        bool counts = f[i].run == fl_stream_last_run(&w->streams[f[i].first.place.stream]) &&
                       run->steps - f[i].first.steps < EPISODE_STEPS;
         bool rank = f[i].first.place.rank >= 0;
         bool better = !first || (rank != (first->first.place.rank >= 0)
@@ -501,7 +502,7 @@ static void tell_faulty(const struct work *w, const struct group *g, struct fl_v
 static void tell_progress(const struct work *w, struct fl_verdict *out)
 {
     for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
+        const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         out->last_step = run->last_step > out->last_step ? run->last_step : out->last_step;
         out->checkpoint = run->checkpoint > out->checkpoint ? run->checkpoint : out->checkpoint;
     }
@@ -522,6 +523,7 @@ static void tell_remedy(struct fl_verdict *out)
     out->recovery_n = h->rule ? h->rule->recovery_n : c->recovery_n;
     out->summary = h->summary.n ? h->summary : fl_str_of(c->title);
     out->method = h->rule ? FL_METHOD_RULE : FL_METHOD_SIGNAL;
+    out->basis = h->rule ? FL_BASIS_RULE : FL_BASIS_SIGNAL;
 }
 
 /* Did the job say that it was done? Did it make steps, and no unexplained trouble after them? */
@@ -531,7 +533,7 @@ static bool any_success(const struct work *w, bool *progressed_r)
     long trouble = 0;
     long steps = 0;
     for (uint32_t i = 0; i < w->streams_n; i++) {
-        const struct fl_run *run = &w->streams[i].runs[last_run(&w->streams[i])];
+        const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         success |= run->success;
         steps += run->steps;
         trouble += run->trouble;
@@ -556,6 +558,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
     const struct group *order[GROUPS_MAX];
     w.streams = fl_diagnosis_streams(diagnosis, &w.streams_n);
     *out = (struct fl_verdict){.outcome = FL_OUTCOME_UNKNOWN,
+                               .basis = FL_BASIS_NOTHING,
                                .action = "none",
                                .faulty = {.rank = -1, .local_rank = -1, .gpu = -1},
                                .last_step = -1,
@@ -566,7 +569,9 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
     settle(&w);
     rank_groups(&w, order);
     for (size_t i = 0; i < w.groups_n && i < FL_HYPOTHESES_MAX; i++) {
-        tell_hypothesis(&w, order[i], &out->hypotheses[out->hypotheses_n++]);
+        struct fl_hypothesis *h = &out->hypotheses[out->hypotheses_n++];
+        tell_hypothesis(&w, order[i], h);
+        fl_reasons_tell(diagnosis, order[i]->finding[0], order[i]->earliest, h);
     }
     tell_progress(&w, out);
     bool progressed = false;
@@ -576,13 +581,15 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         double second = w.groups_n > 1 ? order[1]->score : 0;
         double lead = best - second;
         out->outcome = FL_OUTCOME_FAILED;
-        out->confidence = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
-        out->hypotheses[0].confidence = out->confidence;
+        out->score = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
+        out->hypotheses[0].score = out->score;
+        out->hypotheses[0].why.doubt = best - out->score;
         tell_remedy(out);
         tell_faulty(&w, order[0], out);
     } else if (success || progressed) {
         out->outcome = FL_OUTCOME_HEALTHY;
-        out->confidence = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
+        out->basis = success ? FL_BASIS_SUCCESS : FL_BASIS_PROGRESS;
+        out->score = success ? 0.95 : w.groups_n ? 0.7 : 0.8;
         out->summary = success ? FL_LIT("the job reported that it finished well")
                                : FL_LIT("the job was making progress and shows no failure");
     } else {
@@ -590,7 +597,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
                            ? FL_LIT("the log is empty: the job wrote nothing; look at the "
                                     "launcher's or the scheduler's own output")
                            : FL_LIT("no known failure in the log, and no sign that all went well");
-        out->confidence = 0.2;
+        out->score = 0.2;
     }
     tell_symptoms(&w, order, out);
 }

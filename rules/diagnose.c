@@ -21,6 +21,7 @@ struct hits {
     struct fl_captures captures[64];
     size_t n;
     bool benign;
+    bool noted; /* something was noted that outlasts the line */
 };
 
 struct fl_diagnosis {
@@ -41,6 +42,7 @@ struct fl_diagnosis {
     uint8_t *seen;
     uint32_t *seen_stream;
     long errors;
+    const struct fl_watch *watch;
 };
 
 enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosis **out,
@@ -86,6 +88,27 @@ void fl_diagnosis_free(struct fl_diagnosis *d)
     free(d->seen);
     free(d->seen_stream);
     free(d);
+}
+
+void fl_diagnosis_watch(struct fl_diagnosis *d, const struct fl_watch *watch)
+{
+    d->watch = watch;
+}
+
+/* subject: what the pattern was held against, of which text is the line to show. */
+static void tell(const struct fl_diagnosis *d, uint32_t rule, const struct fl_captures *c,
+                 const struct fl_place *place, struct fl_str subject, struct fl_str text,
+                 bool counts)
+{
+    const char *from = subject.p + c->start;
+    size_t left = from >= text.p && from <= text.p + text.n
+                      ? (size_t)(text.p + text.n - from) : 0;
+    if (d->watch) {
+        struct fl_notice notice = {
+            &d->set->rules[rule], *place, text,
+            {from, c->end - c->start < left ? c->end - c->start : left}, c, counts};
+        d->watch->notice(d->watch->ctx, &notice);
+    }
 }
 
 static struct fl_run *add_run(struct fl_diagnosis *d, struct fl_stream *s, uint64_t order)
@@ -138,6 +161,11 @@ const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, siz
 {
     *n_r = d->findings_n;
     return d->findings;
+}
+
+struct fl_match_work *fl_diagnosis_work(struct fl_diagnosis *d)
+{
+    return d->lines;
 }
 
 const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d)
@@ -411,7 +439,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
         return;
     }
     const struct fl_rule *rule = &d->set->rules[owner.rule];
-    if (owner.kind == 0 && (has(hits, owner.rule) || hits->n == 64)) {
+    if (owner.kind == 0 && ((!rule->rows && has(hits, owner.rule)) || hits->n == 64)) {
         return;
     }
     struct fl_captures *c = &hits->captures[hits->n < 64 ? hits->n : 63];
@@ -423,12 +451,17 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
     if (owner.kind != 0) {
         d->seen[pattern] = 1;
         d->seen_stream[pattern] = place->stream + 1;
+        hits->noted = true;
+        return;
+    }
+    uint32_t meant = fl_ruleset_resolve(d->set, owner.rule, c);
+    if (meant == UINT32_MAX || has(hits, meant)) {
         return;
     }
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
     if (spread || rest_holds(d, d->set->lines, d->lines, rule, message)) {
-        hits->rule[hits->n++] = owner.rule;
-        hits->benign |= rule->role == FL_ROLE_BENIGN;
+        hits->rule[hits->n++] = meant;
+        hits->benign |= d->set->rules[meant].role == FL_ROLE_BENIGN;
     }
 }
 
@@ -449,14 +482,14 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
 {
     struct hits *hits = &d->hits;
     hits->n = 0;
-    hits->benign = false;
+    hits->benign = hits->noted = false;
     if (is_source(message)) {
-        return FL_KNOWN_ROUTINE;
+        return FL_KNOWN_HARMLESS;
     }
     for (size_t i = 0; i < candidates_n; i++) {
         try_candidate(d, candidates[i].pattern, place, message, hits);
     }
-    enum fl_known known = hits->n ? FL_KNOWN_ROUTINE : FL_KNOWN_NOT;
+    enum fl_known known = hits->n ? FL_KNOWN_HARMLESS : FL_KNOWN_NOT;
     double best = 0;
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
@@ -466,12 +499,15 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         bool blames = rule->role <= FL_ROLE_CONFIRMATION;
         bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
-        if (!(hits->benign && blames) && !vague) {
+        bool counts = !(hits->benign && blames) && !vague;
+        tell(d, hits->rule[i], &hits->captures[i], place, message, raw, counts);
+        if (counts) {
             act(d, hits->rule[i], &hits->captures[i], place, raw, order);
+            hits->noted |= rule->role != FL_ROLE_BENIGN;
             known = blames || rule->role == FL_ROLE_SUCCESS ? FL_KNOWN_TELLING : known;
         }
     }
-    return known;
+    return hits->noted && known != FL_KNOWN_TELLING ? FL_KNOWN_ROUTINE : known;
 }
 
 void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream)
@@ -519,9 +555,9 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
         if (!event_matches(d, candidates[i].pattern, text, &c)) {
             continue;
         }
-        if (d->set->rules[rule_index].role == FL_ROLE_BENIGN) {
-            forgive(d, place, lines[0].line, lines[lines_n - 1].line);
-            return;
+        rule_index = fl_ruleset_resolve(d->set, rule_index, &c);
+        if (rule_index == UINT32_MAX) {
+            continue;
         }
         size_t k = 0;
         while (k + 1 < lines_n && lines[k + 1].at <= c.start) {
@@ -531,8 +567,13 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
         struct fl_place where = *place;
         where.line = lines[k].line;
         where.offset = lines[k].offset;
-        act(d, rule_index, &c, &where, (struct fl_str){text.p + lines[k].at, end - lines[k].at},
-            order);
+        struct fl_str line = {text.p + lines[k].at, end - lines[k].at};
+        tell(d, rule_index, &c, &where, text, line, true);
+        if (d->set->rules[rule_index].role == FL_ROLE_BENIGN) {
+            forgive(d, place, lines[0].line, lines[lines_n - 1].line);
+            return;
+        }
+        act(d, rule_index, &c, &where, line, order);
     }
 }
 

@@ -59,6 +59,25 @@ struct fl_stream {
 
 struct fl_diagnosis;
 
+/* A rule said yes to a line. `part` is what it matched of `text`, the whole line. A filter rule has
+ * no captures; it is told of after the diagnosis rules of its line. A match that does not count is
+ * one on a line that a benign or a much surer rule knows. Rules of stream or job scope are told of
+ * before it is known whether the rest of them holds. */
+struct fl_notice {
+    const struct fl_rule *rule;
+    struct fl_place place;
+    struct fl_str text;
+    struct fl_str part;
+    const struct fl_captures *captures;
+    bool counts;
+};
+
+/* One who looks on. */
+struct fl_watch {
+    void (*notice)(void *ctx, const struct fl_notice *notice);
+    void *ctx;
+};
+
 enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosis **out,
                                 struct fl_err *err) FL_MUST_USE;
 void fl_diagnosis_free(struct fl_diagnosis *d);
@@ -66,11 +85,18 @@ void fl_diagnosis_free(struct fl_diagnosis *d);
 /* A new stream; its number goes to *stream_r. Lines that follow are of it. */
 enum fl_status fl_diagnosis_stream(struct fl_diagnosis *d, const char *name, const char *path,
                                    uint32_t *stream_r, struct fl_err *err) FL_MUST_USE;
+void fl_diagnosis_watch(struct fl_diagnosis *d, const struct fl_watch *watch); /* NULL: nobody */
+
 struct fl_stream *fl_diagnosis_streams(struct fl_diagnosis *d, uint32_t *n_r);
 
 /* One line that has candidates. `candidates` are patterns of set->lines. message: peeled text; raw:
  * the whole segment. order: its position in the stream. A telling line must not be filtered. */
-enum fl_known { FL_KNOWN_NOT, FL_KNOWN_ROUTINE, FL_KNOWN_TELLING };
+enum fl_known {
+    FL_KNOWN_NOT,
+    FL_KNOWN_HARMLESS, /* by a benign rule, or quoted code */
+    FL_KNOWN_ROUTINE,  /* progress and the like was noted */
+    FL_KNOWN_TELLING,
+};
 enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n);
@@ -91,6 +117,8 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
 void fl_diagnosis_end(struct fl_diagnosis *d);
 
 const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r);
+/* What single lines are matched with; the caller may use it for set->lines between two lines. */
+struct fl_match_work *fl_diagnosis_work(struct fl_diagnosis *d);
 const struct fl_roll *fl_diagnosis_roll(const struct fl_diagnosis *d);
 const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);

@@ -10,7 +10,8 @@ bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, s
             set->rules[owner].state != FL_STATE_ACTIVE) {
             continue;
         }
-        if (fl_matcher_try(set->lines, work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES) {
+        if (candidates[i].sure ||
+            fl_matcher_try(set->lines, work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES) {
             *rule_r = owner;
             return true;
         }

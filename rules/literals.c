@@ -15,6 +15,7 @@ struct reader {
     const char *end;
     bool caseless;
     const struct fl_grams *grams;
+    bool digits; /* literals may hold them */
     bool unsure; /* met something it does not know: no literals at all */
 };
 
@@ -233,7 +234,7 @@ static void take_byte(struct reader *r, char byte, struct fl_literals *best,
 {
     bool repeats = false;
     bool needed = take_quantifier(r, &repeats);
-    if (!needed) {
+    if (!needed || (fl_is_digit(byte) && !r->digits)) {
         keep_run(r, best, run);
         return;
     }
@@ -316,12 +317,23 @@ static void take_set(struct reader *r, int depth, struct fl_literals *out)
     }
 }
 
-void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct fl_literals *out)
+static void read_pattern(struct fl_str pattern, const struct fl_grams *grams, bool digits,
+                         struct fl_literals *out)
 {
-    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .grams = grams};
+    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .grams = grams,
+                       .digits = digits};
     take_set(&r, 0, out);
     if (r.unsure || r.p < r.end) {
         out->n = 0;
         out->worth = 0;
+    }
+    out->digits = digits && out->n;
+}
+
+void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct fl_literals *out)
+{
+    read_pattern(pattern, grams, false, out);
+    if (out->n == 0) {
+        read_pattern(pattern, grams, true, out);
     }
 }

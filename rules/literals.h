@@ -18,7 +18,8 @@ struct fl_literal {
 /* A set of which at least one member occurs in every match; empty when there is no such set. */
 struct fl_literals {
     size_t n;
-    int worth; /* of the least telling member; 0 when empty */
+    int worth;   /* of the least telling member; 0 when empty */
+    bool digits; /* some members hold digits: only where there is no set without any */
     struct fl_literal item[FL_LITERALS_MAX];
 };
 

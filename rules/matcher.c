@@ -15,6 +15,7 @@
 
 #include "rules/literals.h"
 #include "rules/scanner.h"
+#include "rules/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +27,21 @@ enum {
     CALM_STEPS = 10000,
     LEAST_STEPS = 500,
     JIT_STACK = 256 * 1024,
+    AHEAD = 16,      /* lines whose shapes are found together */
+    NOTES = 32,      /* candidates of a line whose answers are noted */
     OFTEN = 16, /* tries of a trusted pattern before translating it pays */
 };
 
 struct pattern {
     struct fl_str text;
     unsigned flags; /* enum fl_pattern_flags */
+};
+
+/* A pattern that is found by a literal with digits: of two lines of one shape it may be proposed
+ * for one only. The literal's digits are '0' here. */
+struct digital {
+    struct fl_literal literal;
+    uint32_t pattern;
 };
 
 struct fl_matcher {
@@ -44,6 +54,8 @@ struct fl_matcher {
     uint32_t *users;
     uint32_t *always; /* patterns without a literal */
     uint32_t always_n;
+    struct digital *digital;
+    uint32_t digital_n;
     struct fl_grams *grams; /* until ready */
     const char *cache;      /* until ready */
     const char *cache_name;
@@ -57,6 +69,7 @@ struct program {
     uint32_t tries;  /* by the interpreter */
     bool translated; /* or cannot be */
     bool broken;     /* does not compile */
+    bool blind;      /* cannot tell one digit from another */
 };
 
 struct fl_match_work {
@@ -68,9 +81,26 @@ struct fl_match_work {
     struct fl_candidate *found;
     size_t found_n;
     size_t found_size;
-    uint32_t *seen; /* per pattern: the last line (+1) it was proposed for */
+    uint32_t *seen; /* per pattern: the last line it was proposed for, counted from `stamp` */
+    uint32_t stamp;
     uint32_t patterns_n;
     bool failed;
+    struct fl_shapes *shapes; /* NULL: not yet, or no memory */
+    /* the line of a new shape in hand: what its candidates answered */
+    struct {
+        bool on;
+        uint64_t shape;
+        uint32_t pattern[NOTES];
+        enum { ANSWER_NONE, ANSWER_NO, ANSWER_YES } answer[NOTES];
+        size_t n;
+    } note;
+    /* the batch in hand */
+    bool recalls;
+    const struct fl_str *batch;
+    size_t batch_n;
+    size_t used; /* of found, when the batch was scanned as a whole */
+    uint64_t ahead[AHEAD];
+    struct fl_candidate recalled[FL_SHAPE_PATTERNS];
     /* the scan in hand */
     const struct fl_matcher *matcher;
     const char *base;
@@ -96,6 +126,7 @@ void fl_matcher_free(struct fl_matcher *matcher)
     free(matcher->first);
     free(matcher->users);
     free(matcher->always);
+    free(matcher->digital);
     free(matcher->grams);
     free(matcher);
 }
@@ -215,6 +246,24 @@ static bool want_all(struct wants *wants, const struct fl_literals *set, uint32_
     return true;
 }
 
+static bool add_digital(struct fl_matcher *m, const struct fl_literals *set, uint32_t pattern)
+{
+    struct digital *more = realloc(m->digital, (m->digital_n + set->n) * sizeof *more);
+    if (!more) {
+        return false;
+    }
+    m->digital = more;
+    for (size_t i = 0; i < set->n; i++) {
+        struct digital *one = &more[m->digital_n++];
+        *one = (struct digital){set->item[i], pattern};
+        for (size_t k = 0; k < one->literal.n; k++) {
+            char c = one->literal.bytes[k];
+            one->literal.bytes[k] = fl_is_digit(c) ? '0' : c;
+        }
+    }
+    return true;
+}
+
 /* The literals of all patterns that are proposed; those without one go to `always`. */
 static bool gather(struct fl_matcher *m, struct wants *wants)
 {
@@ -228,7 +277,7 @@ static bool gather(struct fl_matcher *m, struct wants *wants)
         if (set.n == 0) {
             m->always[m->always_n++] = i;
         }
-        if (!want_all(wants, &set, i)) {
+        if (!want_all(wants, &set, i) || (set.digits && !add_digital(m, &set, i))) {
             return false;
         }
     }
@@ -296,6 +345,7 @@ enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_mat
     w->seen = calloc(matcher->patterns_n + 1U, sizeof *w->seen);
     w->programs = calloc(matcher->patterns_n + 1U, sizeof *w->programs);
     w->patterns_n = matcher->patterns_n;
+    w->stamp = 1;
     bool ok = w->match && w->context && w->seen && w->programs;
     if (ok && matcher->scanner) {
         ok = hs_alloc_scratch(matcher->scanner, &w->scratch) == HS_SUCCESS;
@@ -325,6 +375,7 @@ void fl_match_work_free(struct fl_match_work *work)
     pcre2_match_context_free(work->context);
     pcre2_jit_stack_free(work->stack);
     hs_free_scratch(work->scratch);
+    fl_shapes_free(work->shapes);
     free(work->found);
     free(work->seen);
     free(work);
@@ -332,10 +383,10 @@ void fl_match_work_free(struct fl_match_work *work)
 
 static void propose(struct fl_match_work *w, uint32_t line, uint32_t pattern)
 {
-    if (w->seen[pattern] == line + 1) {
+    if (w->seen[pattern] == w->stamp + line) {
         return;
     }
-    w->seen[pattern] = line + 1;
+    w->seen[pattern] = w->stamp + line;
     if (w->found_n == w->found_size) {
         size_t size = w->found_size ? w->found_size * 2 : 1024;
         struct fl_candidate *more = realloc(w->found, size * sizeof *more);
@@ -346,7 +397,7 @@ static void propose(struct fl_match_work *w, uint32_t line, uint32_t pattern)
         w->found = more;
         w->found_size = size;
     }
-    w->found[w->found_n++] = (struct fl_candidate){line, pattern};
+    w->found[w->found_n++] = (struct fl_candidate){line, pattern, false};
 }
 
 static void propose_line(struct fl_match_work *w, uint32_t line, const uint32_t *patterns,
@@ -432,7 +483,10 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
     work->lines = lines;
     work->lines_n = lines_n;
     work->line = 0;
-    memset(work->seen, 0, matcher->patterns_n * sizeof *work->seen);
+    if (work->stamp > UINT32_MAX / 2) {
+        memset(work->seen, 0, matcher->patterns_n * sizeof *work->seen);
+        work->stamp = 1;
+    }
     if (lines_n && !scan(matcher, work, block)) {
         return FL_NOMEM;
     }
@@ -447,6 +501,7 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
             propose_line(work, i, matcher->always, matcher->always_n);
         }
     }
+    work->stamp += (uint32_t)lines_n;
     sort_candidates(work->found, work->found_n);
     *out = work->found;
     *out_n = work->found_n;
@@ -495,6 +550,7 @@ static struct program *program_of(const struct fl_matcher *matcher, struct fl_ma
     if (!program->code && !program->broken) {
         size_t at = 0;
         program->broken = compile(p->text, p->flags, &program->code, &at, NULL) != FL_OK;
+        program->blind = fl_pattern_is_blind(p->text);
     }
     if (program->broken) {
         return NULL;
@@ -512,13 +568,26 @@ static int run(const struct program *program, struct fl_match_work *work, struct
                        work->match, work->context);
 }
 
+static enum fl_match note(struct fl_match_work *work, uint32_t pattern, enum fl_match answer)
+{
+    if (work->note.on && answer == FL_MATCH_ERROR) {
+        work->note.on = false; /* another line of the shape may be told */
+    }
+    for (size_t i = 0; work->note.on && i < work->note.n; i++) {
+        if (work->note.pattern[i] == pattern) {
+            work->note.answer[i] = answer == FL_MATCH_YES ? ANSWER_YES : ANSWER_NO;
+        }
+    }
+    return answer;
+}
+
 enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,
                              uint32_t pattern, struct fl_str subject, struct fl_captures *captures)
 {
     struct program *program = program_of(matcher, work, pattern);
     uint32_t steps = CALM_STEPS;
     if (!program) {
-        return FL_MATCH_ERROR;
+        return note(work, pattern, FL_MATCH_ERROR);
     }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
@@ -531,15 +600,155 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
         rc = run(program, work, subject);
     }
     if (rc == PCRE2_ERROR_NOMATCH) {
-        return FL_MATCH_NO;
+        return note(work, pattern, FL_MATCH_NO);
     }
     if (rc < 0) {
-        return FL_MATCH_ERROR;
+        return note(work, pattern, FL_MATCH_ERROR);
     }
     if (captures) {
         read_captures(program->code, work->match, subject, captures);
     }
-    return FL_MATCH_YES;
+    return note(work, pattern, FL_MATCH_YES);
+}
+
+/* Does the literal occur in the line, digits aside? */
+static bool may_occur(const struct fl_literal *literal, struct fl_str line)
+{
+    for (size_t at = 0; at + literal->n <= line.n; at++) {
+        size_t i = 0;
+        for (; i < literal->n; i++) {
+            char c = line.p[at + i];
+            char want = literal->bytes[i];
+            c = fl_is_digit(c) ? '0' : c;
+            if (c != want && !(literal->caseless && (c | 32) == (want | 32))) {
+                break;
+            }
+        }
+        if (i == literal->n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is left for lines of the shape of the line in hand: patterns that tell digits apart, were
+ * not tried, or said yes. */
+static void learn(struct fl_match_work *w)
+{
+    struct fl_shape shape = {.hash = w->note.shape};
+    bool fits = w->note.on;
+    w->note.on = false;
+    for (size_t i = 0; fits && i < w->note.n; i++) {
+        uint32_t pattern = w->note.pattern[i];
+        bool settled = w->note.answer[i] != ANSWER_NONE && w->programs[pattern].blind;
+        if (settled && w->note.answer[i] == ANSWER_NO) {
+            continue;
+        }
+        fits = shape.n < FL_SHAPE_PATTERNS;
+        if (fits) {
+            shape.pattern[shape.n++] = pattern | (settled ? FL_SHAPE_SURE : 0);
+        }
+    }
+    if (fits) {
+        fl_shapes_put(w->shapes, &shape);
+    }
+}
+
+static void note_pattern(struct fl_match_work *w, uint32_t pattern)
+{
+    for (size_t i = 0; i < w->note.n; i++) {
+        if (w->note.pattern[i] == pattern) {
+            return;
+        }
+    }
+    w->note.on = w->note.n < NOTES;
+    if (w->note.on) {
+        w->note.answer[w->note.n] = ANSWER_NONE;
+        w->note.pattern[w->note.n++] = pattern;
+    }
+}
+
+/* From here on answers are noted for the line's shape. */
+static void begin_note(const struct fl_matcher *m, struct fl_match_work *w, struct fl_str line,
+                       uint64_t shape)
+{
+    w->note.on = true;
+    w->note.shape = shape;
+    w->note.n = 0;
+    for (size_t i = 0; w->note.on && i < w->found_n; i++) {
+        note_pattern(w, w->found[i].pattern);
+    }
+    for (uint32_t i = 0; w->note.on && i < m->digital_n; i++) {
+        if (may_occur(&m->digital[i].literal, line)) {
+            note_pattern(w, m->digital[i].pattern);
+        }
+    }
+}
+
+enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_match_work *work,
+                                struct fl_str block, const struct fl_str *lines, size_t lines_n)
+{
+    const struct fl_candidate *found = NULL;
+    size_t n = 0;
+    learn(work);
+    if (!work->shapes && fl_shapes_new(&work->shapes, NULL) != FL_OK) {
+        work->shapes = NULL;
+    }
+    work->batch = lines;
+    work->batch_n = lines_n;
+    work->used = 0;
+    work->recalls = work->shapes && fl_shapes_pay(work->shapes, lines_n);
+    return work->recalls ? FL_OK
+                         : fl_matcher_propose(matcher, work, block, lines, lines_n, &found, &n);
+}
+
+static void look_ahead(struct fl_match_work *w, size_t line)
+{
+    size_t n = w->batch_n - line < AHEAD ? w->batch_n - line : AHEAD;
+    for (size_t i = 0; i < n; i++) {
+        w->ahead[i] = fl_shape_of(w->shapes, w->batch[line + i]);
+        fl_shapes_fetch(w->shapes, w->ahead[i]);
+    }
+}
+
+static size_t recall(struct fl_match_work *w, const struct fl_shape *shape, size_t line)
+{
+    for (uint32_t i = 0; i < shape->n; i++) {
+        w->recalled[i] = (struct fl_candidate){(uint32_t)line, shape->pattern[i] & ~FL_SHAPE_SURE,
+                                               shape->pattern[i] >= FL_SHAPE_SURE};
+    }
+    return shape->n;
+}
+
+enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match_work *work,
+                               size_t line, const struct fl_candidate **out, size_t *out_n)
+{
+    if (!work->recalls) {
+        size_t first = work->used;
+        while (work->used < work->found_n && work->found[work->used].line == line) {
+            work->used++;
+        }
+        *out = work->found + first;
+        *out_n = work->used - first;
+        return FL_OK;
+    }
+    learn(work);
+    if (line % AHEAD == 0) {
+        look_ahead(work, line);
+    }
+    uint64_t hash = work->ahead[line % AHEAD];
+    const struct fl_shape *shape = fl_shapes_find(work->shapes, hash);
+    if (!shape) {
+        struct fl_str text = work->batch[line];
+        enum fl_status status = fl_matcher_propose(matcher, work, text, &text, 1, out, out_n);
+        if (status == FL_OK) {
+            begin_note(matcher, work, text, hash);
+        }
+        return status;
+    }
+    *out = work->recalled;
+    *out_n = recall(work, shape, line);
+    return FL_OK;
 }
 
 const char *fl_matcher_engine(char *out, size_t n)

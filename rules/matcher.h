@@ -40,6 +40,7 @@ struct fl_captures {
 struct fl_candidate {
     uint32_t line;
     uint32_t pattern;
+    bool sure; /* it matches; try it for its captures only */
 };
 
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
@@ -78,6 +79,18 @@ void fl_match_work_free(struct fl_match_work *work);
 enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_match_work *work,
                                   struct fl_str block, const struct fl_str *lines, size_t lines_n,
                                   const struct fl_candidate **out, size_t *out_n) FL_MUST_USE;
+
+/* The same for a stream, which goes through batches of lines: fl_matcher_batch, then fl_matcher_line
+ * for each line in turn, and the candidates tried before the next one. What was answered for a line
+ * is remembered for its shape (shape.h): of later lines of the shape only those patterns are
+ * proposed that may give another answer, or said yes. A pattern must always be tried on the same
+ * part of a line (all of it, or what is behind a prefix that does not depend on digits' values). */
+enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_match_work *work,
+                                struct fl_str block, const struct fl_str *lines,
+                                size_t lines_n) FL_MUST_USE;
+enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match_work *work,
+                               size_t line, const struct fl_candidate **out,
+                               size_t *out_n) FL_MUST_USE;
 
 /* PCRE2's answer. captures may be NULL. FL_MATCH_ERROR: a limit was hit or memory ran out. */
 enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,

@@ -15,4 +15,5 @@ struct fl_place {
     struct fl_str node;
     int64_t time_ms;
     bool has_time; /* with a date */
+    bool own_time; /* it stands in this very line, not in one before it */
 };

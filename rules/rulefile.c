@@ -144,6 +144,12 @@ static enum fl_status read_patterns(struct fl_rulefile *f, const fl_json *node,
     if (rule->any.n == 0) {
         return fl_fail(err, FL_SYNTAX, "\"any\" must hold at least one pattern");
     }
+    for (size_t i = 0; rule->table && i < rule->any.n; i++) {
+        if (!fl_str_find(rule->any.text[i], FL_LIT("(?<key>"))) {
+            return fl_fail(err, FL_SYNTAX, "\"table\" wants a capture (?<key>...) in every pattern "
+                           "of \"any\"; it is missing in: %.200s", rule->any.text[i].p);
+        }
+    }
     return FL_OK;
 }
 
@@ -199,8 +205,10 @@ static enum fl_status read_diagnosis(struct fl_rulefile *f, const fl_json *node,
     rule->role = (enum fl_role)role;
     rule->scope = (enum fl_scope)scope;
     bool names_cause = role <= FL_ROLE_CONFIRMATION;
+    struct fl_str table = fl_json_get_str(node, "table");
+    rule->table = table.n ? fl_arena_text(f->arena, table) : NULL;
     rule->cause = slug.n && f->taxonomy ? fl_taxonomy_find(f->taxonomy, slug) : NULL;
-    if (names_cause && !rule->cause) {
+    if (names_cause && !rule->cause && (slug.n || !rule->table)) {
         return fl_fail(err, FL_SYNTAX, "\"cause\" %.60s is not a cause of the taxonomy",
                        slug.n ? slug.p : "(missing)");
     }
@@ -298,7 +306,13 @@ static void write_diagnosis(struct fl_jw *w, const struct fl_rule *rule)
     fl_jw_text(w, role_names[rule->role]);
     fl_jw_key(w, "scope");
     fl_jw_text(w, scope_names[rule->scope]);
-    write_strings(w, "any", rule->any.text, rule->any.n);
+    if (rule->table) {
+        fl_jw_key(w, "table");
+        fl_jw_text(w, rule->table);
+    }
+    if (rule->any.n) {
+        write_strings(w, "any", rule->any.text, rule->any.n);
+    }
     if (rule->all.n) {
         write_strings(w, "all", rule->all.text, rule->all.n);
     }
@@ -336,6 +350,10 @@ void fl_rule_write(struct fl_jw *w, const struct fl_rule *rule)
     fl_jw_begin(w, '{');
     fl_jw_key(w, "id");
     fl_jw_text(w, rule->id);
+    if (rule->variant_of) {
+        fl_jw_key(w, "variant_of");
+        fl_jw_text(w, rule->variant_of);
+    }
     if (rule->is_filter) {
         fl_jw_key(w, "pattern");
         fl_jw_str(w, rule->any.text[0]);

@@ -6,6 +6,7 @@
 #include "rules/ruleset.h"
 
 #include "rules/rulefile.h"
+#include "rules/table.h"
 #include "service/base/fsio.h"
 #include "service/base/hash.h"
 
@@ -67,6 +68,7 @@ void fl_ruleset_free(struct fl_ruleset *set)
     free(set->event_owner);
     free(set->rules);
     free(set->by_id);
+    free(set->tables);
     fl_arena_free(&set->arena);
     free(set);
 }
@@ -171,6 +173,26 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
     return FL_OK;
 }
 
+static const struct fl_table *table_named(const struct fl_ruleset *set, struct fl_str name)
+{
+    for (size_t i = 0; i < set->tables_n; i++) {
+        if (fl_str_eq(fl_str_of(set->tables[i].name), name)) {
+            return &set->tables[i];
+        }
+    }
+    return NULL;
+}
+
+static enum fl_status append(struct fl_ruleset *set, const struct fl_rule *rule)
+{
+    if (!make_room(set)) {
+        return FL_NOMEM;
+    }
+    *place_of(set, fl_str_of(rule->id)) = set->rules_n + 1;
+    set->rules[set->rules_n++] = *rule;
+    return FL_OK;
+}
+
 static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
                                fl_ruleset_complain complain, void *ctx, size_t *bad_r)
 {
@@ -207,9 +229,59 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         ++*bad_r;
         rule->broken = true; /* patterns already added stay; their owner is a broken rule */
     }
-    *place_of(set, fl_str_of(rule->id)) = index + 1;
-    set->rules[set->rules_n++] = *rule;
-    return FL_OK;
+    rule->compiled = status == FL_OK;
+    return append(set, rule);
+}
+
+static enum fl_status load_table(struct fl_ruleset *set, const fl_json *root, const char *path,
+                                 const char *origin, fl_ruleset_complain complain, void *ctx,
+                                 size_t *bad_r, struct fl_err *err)
+{
+    struct fl_table table = {NULL};
+    struct fl_str name = fl_json_get_str(root, "name");
+    if (table_named(set, name)) {
+        return fl_fail(err, FL_SYNTAX, "%s: there is another table %.60s (%s)", path, name.p,
+                       table_named(set, name)->file);
+    }
+    if (set->tables_n == FL_TABLES_MAX) {
+        return fl_fail(err, FL_SYNTAX, "%s: more than %d tables", path, FL_TABLES_MAX);
+    }
+    if (!set->tables) {
+        set->tables = calloc(FL_TABLES_MAX, sizeof *set->tables);
+    }
+    enum fl_status status = set->tables
+                                ? fl_table_read(root, path, origin, set->taxonomy, &set->arena,
+                                                complain, ctx, bad_r, &table, err)
+                                : fl_fail(err, FL_NOMEM, "%s: no memory", path);
+    if (status == FL_OK) {
+        set->tables[set->tables_n++] = table;
+    }
+    return status;
+}
+
+enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
+                              struct fl_err *err)
+{
+    struct fl_rule copy = *rule;
+    size_t bad = 0;
+    copy.state = FL_STATE_ACTIVE;
+    copy.broken = copy.trusted = false;
+    copy.match.n = copy.nomatch.n = 0;
+    copy.cause =
+        rule->cause ? fl_taxonomy_find(set->taxonomy, fl_str_of(rule->cause->slug)) : NULL;
+    return add_rule(set, &copy, NULL, NULL, &bad) == FL_OK
+               ? FL_OK
+               : fl_fail(err, FL_NOMEM, "no memory for rule %s", rule->id);
+}
+
+static bool is_left_out(const struct fl_ruleset *set, const struct fl_rule *rule)
+{
+    for (uint32_t i = 0; i < set->left_out_n; i++) {
+        if (strcmp(set->left_out[i].id, rule->id) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const char *origin,
@@ -226,7 +298,9 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
     if (status == FL_OK) {
         status = fl_json_parse(fl_buf_str(&text), path, &root, err);
     }
-    if (status == FL_OK) {
+    if (status == FL_OK && fl_table_is(root)) {
+        status = load_table(set, root, path, origin, complain, ctx, bad, err);
+    } else if (status == FL_OK) {
         status = fl_rulefile_open(root, path, origin, set->taxonomy, &set->arena, &file, err);
     }
     for (size_t i = 0; status == FL_OK && i < file.n; i++) {
@@ -237,7 +311,7 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
             complain_of(path, &rule, fault.msg, NULL, 0, complain, ctx);
             ++*bad;
             status = FL_OK;
-        } else if (status == FL_OK) {
+        } else if (status == FL_OK && !is_left_out(set, &rule)) {
             rule.trusted = set->trusts_shipped && strcmp(origin, "shipped") == 0;
             status = add_rule(set, &rule, complain, ctx, bad);
         }
@@ -289,12 +363,44 @@ enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, con
     return fl_fsio_walk(path, load_one, &d, err);
 }
 
-static enum fl_match any_of(const struct fl_matcher *m, struct fl_match_work *w,
-                            const struct fl_pattern_set *patterns, struct fl_str text)
+uint32_t fl_ruleset_resolve(const struct fl_ruleset *set, uint32_t rule,
+                            const struct fl_captures *captures)
+{
+    const struct fl_rule *r = &set->rules[rule];
+    if (!r->rows) {
+        return rule;
+    }
+    for (size_t i = 0; i < captures->n; i++) {
+        uint32_t row = strcmp(captures->item[i].name, "key") == 0
+                           ? fl_table_find(r->rows, captures->item[i].text)
+                           : UINT32_MAX;
+        if (row != UINT32_MAX && !set->rules[r->variants + row].broken) {
+            return r->variants + row;
+        }
+    }
+    return r->cause ? rule : UINT32_MAX;
+}
+
+/* A rule held against a text: what is asked of which matcher, and what a match stood for. */
+struct trial {
+    const struct fl_ruleset *set;
+    const struct fl_rule *rule;
+    const struct fl_matcher *matcher;
+    struct fl_match_work *work;
+    uint32_t meant;
+};
+
+static enum fl_match any_of(struct trial *t, const struct fl_pattern_set *patterns,
+                            struct fl_str text)
 {
     enum fl_match answer = FL_MATCH_NO;
     for (size_t i = 0; i < patterns->n; i++) {
-        enum fl_match one = fl_matcher_try(m, w, patterns->number[i], text, NULL);
+        struct fl_captures c;
+        enum fl_match one = fl_matcher_try(t->matcher, t->work, patterns->number[i], text, &c);
+        if (one == FL_MATCH_YES && patterns == &t->rule->any) {
+            t->meant = fl_ruleset_resolve(t->set, (uint32_t)(t->rule - t->set->rules), &c);
+            one = t->meant == UINT32_MAX ? FL_MATCH_NO : one;
+        }
         if (one == FL_MATCH_YES) {
             return one;
         }
@@ -304,13 +410,13 @@ static enum fl_match any_of(const struct fl_matcher *m, struct fl_match_work *w,
 }
 
 /* Some line of the text matches some pattern. */
-static enum fl_match any_line_of(const struct fl_matcher *m, struct fl_match_work *w,
-                                 const struct fl_pattern_set *patterns, struct fl_str text)
+static enum fl_match any_line_of(struct trial *t, const struct fl_pattern_set *patterns,
+                                 struct fl_str text)
 {
     while (text.n) {
         const char *nl = memchr(text.p, '\n', text.n);
         size_t n = nl ? (size_t)(nl - text.p) : text.n;
-        if (any_of(m, w, patterns, (struct fl_str){text.p, n}) == FL_MATCH_YES) {
+        if (any_of(t, patterns, (struct fl_str){text.p, n}) == FL_MATCH_YES) {
             return FL_MATCH_YES;
         }
         text = fl_str_skip(text, nl ? n + 1 : n);
@@ -318,30 +424,39 @@ static enum fl_match any_line_of(const struct fl_matcher *m, struct fl_match_wor
     return FL_MATCH_NO;
 }
 
-enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
-                             struct fl_match_work *lines, struct fl_match_work *events,
-                             struct fl_str text)
+/* The answer, and the index of the rule or variant that a yes stands for. */
+static enum fl_match judge(const struct fl_ruleset *set, const struct fl_rule *rule,
+                           struct fl_match_work *lines, struct fl_match_work *events,
+                           struct fl_str text, uint32_t *meant_r)
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    const struct fl_matcher *m = event ? set->events : set->lines;
-    struct fl_match_work *w = event ? events : lines;
-    enum fl_match (*ask)(const struct fl_matcher *, struct fl_match_work *,
-                         const struct fl_pattern_set *, struct fl_str) =
+    struct trial t = {set, rule, event ? set->events : set->lines, event ? events : lines,
+                      UINT32_MAX};
+    enum fl_match (*ask)(struct trial *, const struct fl_pattern_set *, struct fl_str) =
         spread ? any_line_of : any_of;
-    enum fl_match answer = ask(m, w, &rule->any, text);
+    enum fl_match answer = ask(&t, &rule->any, text);
+    *meant_r = t.meant;
     if (answer != FL_MATCH_YES) {
         return answer;
     }
     for (size_t i = 0; i < rule->all.n; i++) {
         struct fl_pattern_set one = {.number = {rule->all.number[i]}, .n = 1};
-        answer = ask(m, w, &one, text);
+        answer = ask(&t, &one, text);
         if (answer != FL_MATCH_YES) {
             return answer;
         }
     }
-    answer = ask(m, w, &rule->none, text);
+    answer = ask(&t, &rule->none, text);
     return answer == FL_MATCH_YES ? FL_MATCH_NO : answer == FL_MATCH_NO ? FL_MATCH_YES : answer;
+}
+
+enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
+                             struct fl_match_work *lines, struct fl_match_work *events,
+                             struct fl_str text)
+{
+    uint32_t meant = UINT32_MAX;
+    return judge(set, rule, lines, events, text, &meant);
 }
 
 static bool samples_hold(struct fl_ruleset *set, struct fl_rule *rule, struct fl_match_work *lines,
@@ -367,6 +482,47 @@ static bool samples_hold(struct fl_ruleset *set, struct fl_rule *rule, struct fl
     return true;
 }
 
+/* Some rule that came with the table takes the row's sample for that row. */
+static bool row_is_met(const struct fl_ruleset *set, const struct fl_table *table, uint32_t row,
+                       struct fl_match_work *lines, struct fl_match_work *events)
+{
+    bool used = false;
+    for (uint32_t i = 0; i < set->read_n; i++) {
+        const struct fl_rule *rule = &set->rules[i];
+        uint32_t meant = UINT32_MAX;
+        if (rule->rows != table || rule->broken || strcmp(rule->origin, table->origin) != 0) {
+            continue;
+        }
+        used = true;
+        if (judge(set, rule, lines, events, table->rows[row].sample, &meant) == FL_MATCH_YES &&
+            meant == rule->variants + row) {
+            return true;
+        }
+    }
+    return !used;
+}
+
+static void check_rows(const struct fl_ruleset *set, const struct fl_table *table,
+                       struct fl_match_work *lines, struct fl_match_work *events,
+                       fl_ruleset_complain complain, void *ctx, size_t *bad_r)
+{
+    for (uint32_t row = 0; row < table->rows_n; row++) {
+        const struct fl_table_row *r = &table->rows[row];
+        if (r->sample.n == 0 || row_is_met(set, table, row, lines, events)) {
+            continue;
+        }
+        struct fl_buf text;
+        fl_buf_init(&text, 16 * 1024);
+        fl_buf_addf(&text, "%s: table %s: row %s: no rule with this table takes its sample for it: "
+                    "%.200s", table->file, table->name, r->key, r->sample.p);
+        if (complain) {
+            complain(ctx, fl_buf_text(&text));
+        }
+        fl_buf_free(&text);
+        ++*bad_r;
+    }
+}
+
 static enum fl_status check_samples(struct fl_ruleset *set, fl_ruleset_complain complain,
                                     void *ctx, size_t *bad_r, struct fl_err *err)
 {
@@ -376,20 +532,67 @@ static enum fl_status check_samples(struct fl_ruleset *set, fl_ruleset_complain 
     if (status == FL_OK) {
         status = fl_match_work_new(set->events, &events, err);
     }
-    for (uint32_t i = 0; status == FL_OK && i < set->rules_n; i++) {
+    for (uint32_t i = 0; status == FL_OK && i < set->read_n; i++) {
         struct fl_rule *rule = &set->rules[i];
         if (rule->broken || rule->trusted ||
             samples_hold(set, rule, lines, events, complain, ctx)) {
             continue;
         }
         rule->broken = true;
-        if (bad_r) {
-            ++*bad_r;
-        }
+        ++*bad_r;
+    }
+    for (size_t i = 0; status == FL_OK && !set->trusts_shipped && i < set->tables_n; i++) {
+        check_rows(set, &set->tables[i], lines, events, complain, ctx, bad_r);
     }
     fl_match_work_free(lines);
     fl_match_work_free(events);
     return status;
+}
+
+static enum fl_status add_variants(struct fl_ruleset *set, uint32_t index,
+                                   fl_ruleset_complain complain, void *ctx, size_t *bad_r)
+{
+    const struct fl_table *table = set->rules[index].rows;
+    set->rules[index].variants = set->rules_n;
+    for (uint32_t row = 0; row < table->rows_n; row++) {
+        struct fl_rule variant;
+        struct fl_err err = {0};
+        enum fl_status status =
+            fl_table_variant(table, row, &set->rules[index], &set->arena, &variant, &err);
+        variant.broken = status != FL_OK;
+        if (status == FL_SYNTAX) {
+            complain_of(set->rules[index].file, &variant, err.msg, NULL, 0, complain, ctx);
+            ++*bad_r;
+        }
+        if (status == FL_NOMEM || append(set, &variant) != FL_OK) {
+            return FL_NOMEM;
+        }
+    }
+    return FL_OK;
+}
+
+/* Tables may be read after the rules that name them, so this waits for the end. */
+static enum fl_status look_up_tables(struct fl_ruleset *set, fl_ruleset_complain complain,
+                                     void *ctx, size_t *bad_r, struct fl_err *err)
+{
+    set->read_n = set->rules_n;
+    for (uint32_t i = 0; i < set->read_n; i++) {
+        struct fl_rule *rule = &set->rules[i];
+        if (!rule->table || rule->broken) {
+            continue;
+        }
+        rule->rows = table_named(set, fl_str_of(rule->table));
+        if (!rule->rows) {
+            char what[160];
+            snprintf(what, sizeof what, "there is no table %.60s", rule->table);
+            complain_of(rule->file, rule, what, NULL, 0, complain, ctx);
+            rule->broken = true;
+            ++*bad_r;
+        } else if (add_variants(set, i, complain, ctx, bad_r) != FL_OK) {
+            return fl_fail(err, FL_NOMEM, "no memory for the rows of table %s", rule->table);
+        }
+    }
+    return FL_OK;
 }
 
 static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint32_t *number_r,
@@ -407,9 +610,11 @@ static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
                                 size_t *bad_r, struct fl_err *err)
 {
-    enum fl_status status = FL_OK;
+    size_t ignored = 0;
+    size_t *bad = bad_r ? bad_r : &ignored;
+    enum fl_status status = look_up_tables(set, complain, ctx, bad, err);
     bool diagnoses = false;
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         const struct fl_rule *rule = &set->rules[i];
         bool routine = rule->is_filter || rule->role == FL_ROLE_PROGRESS;
         for (size_t k = 0; routine && k < rule->match.n; k++) {
@@ -418,7 +623,7 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
         diagnoses |= !rule->is_filter;
     }
     set->attention = set->traceback = UINT32_MAX;
-    if (diagnoses) {
+    if (status == FL_OK && diagnoses) {
         status = add_builtin(set, attention_words, &set->attention, err);
         if (status == FL_OK) {
             status = add_builtin(set, "Traceback \\(most recent call last\\)", &set->traceback,
@@ -433,5 +638,5 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK) {
         status = fl_matcher_ready(set->events, err);
     }
-    return status == FL_OK ? check_samples(set, complain, ctx, bad_r, err) : status;
+    return status == FL_OK ? check_samples(set, complain, ctx, bad, err) : status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rule files in, one immutable snapshot out. A snapshot holds every rule (also proposed and retired
- * ones, for listing) and the compiled patterns of those that are active.
+ * ones, for listing) and the compiled patterns of those that are active. A rule that names a table
+ * of codes (rules/table.h) has one variant a row: a rule without patterns of its own.
  *
  * Files: JSON, "format" faultline.diagnosis/1 or faultline.filters/1 (rules/README.md); an array of
  * regex strings is taken for filter rules, an array of {regex, diagnosis} for diagnosis rules.
@@ -30,7 +31,9 @@ enum fl_scope { FL_SCOPE_LINE, FL_SCOPE_EVENT, FL_SCOPE_STREAM, FL_SCOPE_JOB };
 
 enum fl_rule_state { FL_STATE_PROPOSED, FL_STATE_SHADOW, FL_STATE_ACTIVE, FL_STATE_RETIRED };
 
-enum { FL_RULE_PATTERNS_MAX = 32, FL_SAMPLES_MAX = 32 };
+enum { FL_RULE_PATTERNS_MAX = 32, FL_SAMPLES_MAX = 32, FL_TABLES_MAX = 64 };
+
+struct fl_table;
 
 struct fl_pattern_set {
     struct fl_str text[FL_RULE_PATTERNS_MAX];
@@ -49,8 +52,9 @@ struct fl_rule {
     const char *stack; /* filter rules: which stack prints such lines */
     bool is_filter;
     enum fl_rule_state state;
-    bool trusted; /* taken as checked: neither its patterns nor its samples were tried */
-    bool broken;  /* fails its own samples: never applied */
+    bool trusted;  /* taken as checked: neither its patterns nor its samples were tried */
+    bool compiled; /* its patterns have numbers in the matcher */
+    bool broken;   /* not compiled, or fails its own samples: never applied */
     const char *origin; /* shipped, imported, learned, operator */
     const char *origin_json;
     struct fl_pattern_set any;
@@ -71,6 +75,11 @@ struct fl_rule {
     size_t recovery_n;
     const char *explains[FL_EXPLAINS_MAX];
     size_t explains_n;
+    /* rules that look a code up */
+    const char *table;            /* its name, or NULL */
+    const struct fl_table *rows;  /* from ready on */
+    uint32_t variants;            /* index of the first row's variant; the others follow */
+    const char *variant_of;       /* in a variant: the id of its rule */
 };
 
 /* Whose pattern is it? */
@@ -87,6 +96,9 @@ struct fl_ruleset {
     uint32_t rules_n;
     uint32_t rules_size;
     uint32_t *by_id; /* hash table of 2 * rules_size places: index + 1, 0 is free */
+    uint32_t read_n; /* from ready on: so many were read from files, their variants follow */
+    struct fl_table *tables;
+    size_t tables_n;
     struct fl_matcher *lines;  /* patterns tried on single lines */
     struct fl_matcher *events; /* patterns tried on joined events */
     struct fl_pattern_owner *line_owner;
@@ -97,6 +109,8 @@ struct fl_ruleset {
     const char *cache;   /* set before fl_ruleset_ready: folder for the compiled scanner, or NULL */
     uint32_t attention; /* pattern of words that failures use (the lexicon) */
     uint32_t traceback; /* pattern of a Python traceback's first line */
+    const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */
+    uint32_t left_out_n;
 };
 
 /* Called for each fault found in a rule file: whole message, ready to print. */
@@ -106,7 +120,8 @@ enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_rule
                               struct fl_err *err) FL_MUST_USE;
 void fl_ruleset_free(struct fl_ruleset *set);
 
-/* Reads one file. A file that is no rule file at all is an error; bad rules are complained of.
+/* Reads one file of rules, or a table. A file that is neither is an error; bad rules and rows are
+ * complained of; so is a second table of a name: the first one serves.
  * *bad_r (NULL allowed) counts them. origin is given to rules that do not say theirs. */
 enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const char *origin,
                                fl_ruleset_complain complain, void *ctx, size_t *bad_r,
@@ -117,8 +132,15 @@ enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, con
                                    fl_ruleset_complain complain, void *ctx, size_t *bad_r,
                                    struct fl_err *err) FL_MUST_USE;
 
-/* Ends loading: builds the scanners, then holds every rule that is not trusted against its own
- * samples. A rule that fails one is complained of, counted in *bad_r and no longer active. */
+/* Adds a copy of a rule of another set, which must outlive this one: active, whatever its state and
+ * samples. One that does not compile is added broken. For trying rules out. */
+enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
+                              struct fl_err *err) FL_MUST_USE;
+
+/* Ends loading: makes the variants of table rules, builds the scanners, then holds every rule that
+ * is not trusted against its own samples. A rule that fails one is complained of, counted in *bad_r
+ * and no longer active. A row's sample must be matched, with that row's key, by a rule that uses the
+ * table and came with it (same origin). */
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
                                 size_t *bad_r, struct fl_err *err) FL_MUST_USE;
 
@@ -126,6 +148,11 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
 enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
                              struct fl_match_work *lines, struct fl_match_work *events,
                              struct fl_str text);
+
+/* Which rule a match of a rule's pattern stands for: the variant of the captured key. A key that no
+ * row has is the rule itself, or UINT32_MAX (no match) when it names no cause. */
+uint32_t fl_ruleset_resolve(const struct fl_ruleset *set, uint32_t rule,
+                            const struct fl_captures *captures);
 
 const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id);
 const char *fl_role_name(enum fl_role role);

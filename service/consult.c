@@ -93,7 +93,8 @@ static bool take_answer(struct fl_result *r, const struct fl_ask_answer *a)
     struct fl_verdict *v = &r->verdict;
     const struct fl_view_line *view = fl_view_lines(fl_job_view(r->job), &n);
     const struct fl_cause *cause = fl_taxonomy_find(&r->book.taxonomy, a->cause);
-    struct fl_hypothesis h = {.cause = cause, .confidence = a->confidence, .summary = a->summary};
+    struct fl_hypothesis h = {.cause = cause, .score = a->confidence,
+                              .confidence = a->confidence, .summary = a->summary};
     const char **steps = fl_arena_alloc(&r->arena, (a->recovery_n + 1) * sizeof *steps);
     if (!cause || a->evidence_n == 0 || !steps) {
         r->model_note = "the model could not tell";
@@ -117,6 +118,7 @@ static bool take_answer(struct fl_result *r, const struct fl_ask_answer *a)
     v->hypotheses[0] = h;
     v->hypotheses_n += v->hypotheses_n < FL_HYPOTHESES_MAX;
     v->method = FL_METHOD_MODEL;
+    v->score = a->confidence;
     v->confidence = a->confidence;
     v->summary = a->summary;
     v->severity = cause->severity;

@@ -19,7 +19,7 @@ enum { NO_RANK_KEYS = 1000000 };
 
 struct fl_job {
     const struct fl_ruleset *set;
-    struct fl_match_work *work;
+    struct fl_match_work *work; /* the diagnosis owns it */
     struct fl_diagnosis *diagnosis;
     struct fl_view *view;
     struct fl_lines *lines;
@@ -29,6 +29,7 @@ struct fl_job {
     int64_t time_ms;  /* last time stamp seen in it */
     bool has_time;
     struct fl_place event_place; /* printer of the events, by key, is asked anew */
+    const struct fl_watch *watch;
     size_t named;                /* bytes of a folder's path that stream names leave out */
 };
 
@@ -48,7 +49,7 @@ enum fl_status fl_job_new(const struct fl_ruleset *set, struct fl_job **out, str
         status = fl_view_new(&job->view, err);
     }
     if (status == FL_OK) {
-        status = fl_match_work_new(set->lines, &job->work, err);
+        job->work = fl_diagnosis_work(job->diagnosis);
     }
     if (status == FL_OK) {
         status = fl_events_init(&job->events, on_event, job, err);
@@ -65,11 +66,16 @@ void fl_job_free(struct fl_job *job)
     if (job) {
         fl_diagnosis_free(job->diagnosis);
         fl_view_free(job->view);
-        fl_match_work_free(job->work);
         fl_lines_free(job->lines);
         fl_events_fini(&job->events);
         free(job);
     }
+}
+
+void fl_job_watch(struct fl_job *job, const struct fl_watch *watch)
+{
+    job->watch = watch;
+    fl_diagnosis_watch(job->diagnosis, watch);
 }
 
 struct fl_diagnosis *fl_job_diagnosis(struct fl_job *job)
@@ -118,12 +124,12 @@ static struct fl_place place_of(struct fl_job *job, const struct fl_line_at *at,
     p.local_rank = p.local_rank >= 0 ? p.local_rank : s->origin.local_rank;
     p.node = p.node.n ? p.node : s->origin.node;
     struct fl_timestamp time;
-    if (fl_timestamp_find(message, 0, &time) && time.has_date && time.has_year) {
-        job->time_ms = time.ms;
-        job->has_time = true;
-    }
     p.time_ms = job->time_ms;
     p.has_time = job->has_time;
+    if (fl_timestamp_find(message, 0, &time) && time.has_date && time.has_year) {
+        p.time_ms = time.ms;
+        p.has_time = p.own_time = true;
+    }
     return p;
 }
 
@@ -173,6 +179,10 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
     if (p->rules && !code) {
         known = fl_diagnosis_line(job->diagnosis, place_r, message, text, job->order, p->c, p->n);
     }
+    if (place_r->own_time && known >= FL_KNOWN_ROUTINE) { /* of others it may be skipped */
+        job->time_ms = place_r->time_ms;
+        job->has_time = true;
+    }
     if (p->opens || job->events.open_n) {
         const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
         struct fl_str body = start ? fl_str_skip(message, (size_t)(start - message.p)) : message;
@@ -182,11 +192,9 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
     return known;
 }
 
-static void on_line(struct fl_job *job, const struct fl_batch *batch, size_t i,
+static void on_line(struct fl_job *job, struct fl_str text, const struct fl_line_at *at,
                     const struct fl_candidate *c, size_t n)
 {
-    struct fl_str text = batch->texts[i];
-    const struct fl_line_at *at = &batch->at[i];
     struct fl_stream *stream = stream_of(job);
     struct proposed p = sort_out(job, c, n, text);
     struct fl_place place = {.rank = -1};
@@ -198,6 +206,12 @@ static void on_line(struct fl_job *job, const struct fl_batch *batch, size_t i,
         how = judge(job, text, at, &p, &place);
     }
     bool known = how == FL_KNOWN_TELLING;
+    if (dropped && job->watch) {
+        struct fl_notice notice = {.rule = &job->set->rules[rule], .text = text, .counts = true,
+                                   .place = {.stream = job->stream, .line = at->number,
+                                             .offset = at->offset, .rank = -1}};
+        job->watch->notice(job->watch->ctx, &notice);
+    }
     if (p.trouble && !dropped && how == FL_KNOWN_NOT) {
         fl_diagnosis_trouble(job->diagnosis, job->stream);
     }
@@ -213,20 +227,14 @@ static void on_line(struct fl_job *job, const struct fl_batch *batch, size_t i,
 static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
 {
     struct fl_job *job = ctx;
-    const struct fl_candidate *c = NULL;
-    size_t n = 0;
-    size_t used = 0;
-    if (fl_matcher_propose(job->set->lines, job->work, batch->block, batch->texts, batch->n, &c,
-                           &n) != FL_OK) {
-        return fl_fail(err, FL_NOMEM, "no memory for matching");
-    }
-    for (size_t i = 0; i < batch->n; i++) {
-        size_t first = used;
-        while (used < n && c[used].line == i) {
-            used++;
-        }
-        if (used > first || job->events.open_n) {
-            on_line(job, batch, i, c + first, used - first);
+    enum fl_status status =
+        fl_matcher_batch(job->set->lines, job->work, batch->block, batch->texts, batch->n);
+    for (size_t i = 0; status == FL_OK && i < batch->n; i++) {
+        const struct fl_candidate *c = NULL;
+        size_t n = 0;
+        status = fl_matcher_line(job->set->lines, job->work, i, &c, &n);
+        if (n || job->events.open_n) {
+            on_line(job, batch->texts[i], &batch->at[i], c, n);
         } else {
             stream_of(job)->kept++;
         }
@@ -237,7 +245,7 @@ static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct f
         }
         job->order++;
     }
-    return FL_OK;
+    return status == FL_OK ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for matching");
 }
 
 static void on_event(void *ctx, const struct fl_event *event)
@@ -252,6 +260,7 @@ static void on_event(void *ctx, const struct fl_event *event)
     if (event->key < NO_RANK_KEYS) {
         place.rank = event->key;
     }
+    place.own_time = false; /* it is that of the line that ended the event */
     fl_diagnosis_event(job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
                        job->order);
 }
@@ -407,8 +416,7 @@ struct folder_read {
     size_t *read_r;
 };
 
-/* Files that stand beside logs and are none. */
-static bool is_other_file(const char *path)
+bool fl_job_takes(const char *path)
 {
     static const char *const endings[] = {".json", ".md",  ".py",   ".yaml", ".yml", ".toml",
                                           ".pt",   ".bin", ".ckpt", ".npy",  ".npz", ".png",
@@ -416,21 +424,21 @@ static bool is_other_file(const char *path)
                                           ".safetensors", ".pdf", ".pkl"};
     struct fl_str name = fl_str_of(base_name(path));
     if (fl_str_eq(name, FL_LIT("error.json"))) {
-        return false;
+        return true;
     }
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         if (fl_str_ends(name, fl_str_of(endings[i]))) {
-            return true;
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static enum fl_status read_one_of_folder(void *ctx, const char *path, struct fl_err *err)
 {
     struct folder_read *r = ctx;
     struct fl_err fault = {0};
-    if (is_other_file(path)) {
+    if (!fl_job_takes(path)) {
         return FL_OK;
     }
     enum fl_status status = read_file(r->job, path, NULL, &fault);

@@ -12,6 +12,9 @@ enum fl_status fl_job_new(const struct fl_ruleset *set, struct fl_job **out, str
     FL_MUST_USE;
 void fl_job_free(struct fl_job *job);
 
+/* Someone looks on from now: told of lines that filter rules drop, too. NULL: nobody. */
+void fl_job_watch(struct fl_job *job, const struct fl_watch *watch);
+
 /* A stream begins (one at a time), its bytes come in any cutting, it ends. */
 enum fl_status fl_job_begin(struct fl_job *job, const char *name, const char *path,
                             struct fl_err *err) FL_MUST_USE;
@@ -23,6 +26,9 @@ enum fl_status fl_job_end(struct fl_job *job, const char *fault, struct fl_err *
  * stream; *read_r counts those that gave bytes. */
 enum fl_status fl_job_read(struct fl_job *job, const char *path, size_t *read_r,
                            struct fl_err *err) FL_MUST_USE;
+
+/* Does a folder's file of that name count as a log? (Pictures, scripts, weights do not.) */
+bool fl_job_takes(const char *path);
 
 /* Follows one file until stop(ctx); pause(ctx) is called when it rests. */
 struct fl_follow {

@@ -9,7 +9,7 @@
 #include "service/paths.h"
 
 /* ingest, filter, match: each stream once, front to back */
-static enum fl_status read_streams(const struct fl_request *request, struct fl_result *r,
+static enum fl_status read_streams(const struct fl_request *request, struct fl_job *job,
                                    struct fl_err *err)
 {
     struct fl_err fault = {0};
@@ -18,8 +18,8 @@ static enum fl_status read_streams(const struct fl_request *request, struct fl_r
     for (size_t i = 0; i < request->paths_n; i++) {
         struct fl_err one = {0};
         status = request->follow
-                     ? fl_job_follow(r->job, request->paths[i], request->follow, &one)
-                     : fl_job_read(r->job, request->paths[i], &read, &one);
+                     ? fl_job_follow(job, request->paths[i], request->follow, &one)
+                     : fl_job_read(job, request->paths[i], &read, &one);
         if (status == FL_OK) {
             read += request->follow != NULL;
             continue;
@@ -31,12 +31,12 @@ static enum fl_status read_streams(const struct fl_request *request, struct fl_r
         fl_fail(&fault, status, "%s", one.msg);
     }
     uint32_t streams_n = 0;
-    const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &streams_n);
+    const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(job), &streams_n);
     bool any = read > 0;
     for (uint32_t i = 0; i < streams_n; i++) {
         any |= streams[i].lines > 0; /* a broken file gave its first part */
     }
-    fl_diagnosis_end(fl_job_diagnosis(r->job));
+    fl_diagnosis_end(fl_job_diagnosis(job));
     return any ? FL_OK : fl_fail(err, fault.status ? fault.status : FL_NOTFOUND,
                                  "no log could be read");
 }
@@ -65,6 +65,22 @@ static void retrieve(const struct fl_request *request, struct fl_result *r)
     }
 }
 
+enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,
+                                 struct fl_job **job_r, struct fl_verdict *verdict_r,
+                                 struct fl_err *err)
+{
+    enum fl_status status = fl_job_new(book->set, job_r, err);
+    if (status == FL_OK) {
+        fl_job_watch(*job_r, request->watch);
+        status = read_streams(request, *job_r, err);
+    }
+    if (status == FL_OK) {
+        fl_attribute(fl_job_diagnosis(*job_r), verdict_r);
+        fl_calibrate(&book->calibration, verdict_r);
+    }
+    return status;
+}
+
 enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_result *out,
                                struct fl_err *err)
 {
@@ -73,15 +89,11 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     fl_arena_init(&out->arena, 64 << 20);
     enum fl_status status = fl_rulebook_open(request->config->value[FL_SET_STATE], &out->book, err);
     if (status == FL_OK) {
-        status = fl_job_new(out->book.set, &out->job, err);
-    }
-    if (status == FL_OK) {
-        status = read_streams(request, out, err);
+        status = fl_pipeline_judge(&out->book, request, &out->job, &out->verdict, err);
     }
     if (status != FL_OK) {
         return status;
     }
-    fl_attribute(fl_job_diagnosis(out->job), &out->verdict);
     if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
         retrieve(request, out);
     }

@@ -11,6 +11,7 @@ struct fl_request {
     size_t paths_n;
     const struct fl_config *config;
     const struct fl_follow *follow; /* NULL: read once */
+    const struct fl_watch *watch;   /* NULL: nobody looks on */
 };
 
 enum { FL_SIMILAR_MAX = 3 };
@@ -32,4 +33,9 @@ struct fl_result {
  * owns all that the verdict borrows; free it in either case. */
 enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_result *out,
                                struct fl_err *err) FL_MUST_USE;
+/* The walk up to attribute, with these rules: no state, no memory of incidents, no model. The
+ * verdict borrows from *job_r; free that in either case. */
+enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,
+                                 struct fl_job **job_r, struct fl_verdict *verdict_r,
+                                 struct fl_err *err) FL_MUST_USE;
 void fl_result_free(struct fl_result *result);

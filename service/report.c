@@ -3,6 +3,7 @@
  * are shortened around what proves the point. The text stays under 40 lines. */
 #include "service/report.h"
 
+#include "service/report_explain.h"
 #include "service/report_json.h"
 
 #include <fcntl.h>
@@ -205,7 +206,7 @@ static void add_other_causes(const struct fl_verdict *v, struct fl_buf *out)
     const char *lead = "  or else ";
     for (size_t i = 1; i < v->hypotheses_n && i < 4; i++) {
         const struct fl_hypothesis *h = &v->hypotheses[i];
-        if (!h->explained_by && !h->healed && h->confidence > 0.3) {
+        if (!h->explained_by && !h->healed && h->score > 0.3) {
             fl_buf_addf(out, "%s%s (%.0f %%)", lead, h->cause->slug, h->confidence * 100);
             lead = ", ";
         }
@@ -286,7 +287,8 @@ static void add_remedy_line(const struct fl_verdict *v, const struct style *st, 
     fl_buf_addf(out, "  %sdo      %s%s%s\n", st->bold, v->action, st->off, then);
 }
 
-static void add_text(const struct fl_result *r, const struct style *st, struct fl_buf *out)
+static void add_text(const struct fl_result *r, const struct style *st, bool explain,
+                     struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
     add_headline(v, st, out);
@@ -319,6 +321,9 @@ static void add_text(const struct fl_result *r, const struct style *st, struct f
                              "FAULTLINE_MODEL to ask a model\n");
     }
     add_similar(r, out);
+    if (explain) {
+        fl_explain_text(r, out);
+    }
     add_totals(r, st, out);
 }
 
@@ -338,7 +343,27 @@ static void add_escaped(struct fl_buf *out, struct fl_str text)
     fl_buf_free(&safe);
 }
 
-static void add_markdown(const struct fl_result *r, struct fl_buf *out)
+static void add_reason(void *ctx, enum fl_reason kind, struct fl_str words)
+{
+    static const char *const labels[] = {"for", "explains", "against"};
+    struct fl_buf *out = ctx;
+    fl_buf_addf(out, "   - %s: ", labels[kind]);
+    add_escaped(out, words);
+    fl_buf_add_text(out, "\n");
+}
+
+static void add_markdown_why(const struct fl_result *r, struct fl_buf *out)
+{
+    const struct fl_verdict *v = &r->verdict;
+    fl_buf_add_text(out, v->hypotheses_n ? "\nWhy:\n\n" : "");
+    for (size_t i = 0; i < v->hypotheses_n; i++) {
+        fl_buf_addf(out, "%zu. `%s` %.2f\n", i + 1, v->hypotheses[i].cause->slug,
+                    v->hypotheses[i].confidence);
+        fl_explain(r, i, add_reason, out);
+    }
+}
+
+static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
     bool failed = v->outcome == FL_OUTCOME_FAILED;
@@ -376,6 +401,9 @@ static void add_markdown(const struct fl_result *r, struct fl_buf *out)
                     v->symptoms[i].count);
     }
     fl_buf_add_text(out, "\n");
+    if (explain) {
+        add_markdown_why(r, out);
+    }
 }
 
 enum fl_status fl_report(const struct fl_result *result, const struct fl_report_options *options,
@@ -386,13 +414,13 @@ enum fl_status fl_report(const struct fl_result *result, const struct fl_report_
                                         "\x1b[0m"};
     switch (options->format) {
     case FL_FORMAT_TEXT:
-        add_text(result, options->colour ? &colour : &plain, out);
+        add_text(result, options->colour ? &colour : &plain, options->explain, out);
         break;
     case FL_FORMAT_JSON:
-        fl_report_json(result, out);
+        fl_report_json(result, options->explain, out);
         break;
     case FL_FORMAT_MARKDOWN:
-        add_markdown(result, out);
+        add_markdown(result, options->explain, out);
         break;
     }
     return out->failed ? fl_fail(err, out->failed, "the report is too large") : FL_OK;

@@ -9,6 +9,7 @@ enum fl_format { FL_FORMAT_TEXT, FL_FORMAT_JSON, FL_FORMAT_MARKDOWN };
 struct fl_report_options {
     enum fl_format format;
     bool colour;
+    bool explain; /* with what speaks for and against each hypothesis */
 };
 
 enum fl_status fl_report(const struct fl_result *result, const struct fl_report_options *options,

@@ -3,6 +3,8 @@
  * list, so that a script need not ask. */
 #include "service/report_json.h"
 
+#include "service/report_explain.h"
+
 #include <stdio.h>
 
 static void key_text(struct fl_jw *w, const char *key, const char *text)
@@ -102,7 +104,41 @@ static void write_symptoms(struct fl_jw *w, const struct fl_result *r)
     fl_jw_end(w, ']');
 }
 
-static void write_hypotheses(struct fl_jw *w, const struct fl_result *r)
+struct reason_list {
+    struct fl_jw *w;
+    bool against;
+};
+
+static void write_reason(void *ctx, enum fl_reason kind, struct fl_str words)
+{
+    struct reason_list *list = ctx;
+    if ((kind == FL_REASON_AGAINST) != list->against) {
+        return;
+    }
+    struct fl_buf text;
+    fl_buf_init(&text, 2048);
+    fl_buf_addf(&text, "%s%.*s", kind == FL_REASON_EXPLAINS ? "explains " : "", (int)words.n,
+                words.p);
+    fl_jw_str(list->w, fl_buf_str(&text));
+    fl_buf_free(&text);
+}
+
+static void write_reasons(struct fl_jw *w, const struct fl_result *r, size_t at)
+{
+    static const char *const keys[] = {"for", "against"};
+    fl_jw_key(w, "reasons");
+    fl_jw_begin(w, '{');
+    for (size_t i = 0; i < 2; i++) {
+        struct reason_list list = {w, i == 1};
+        fl_jw_key(w, keys[i]);
+        fl_jw_begin(w, '[');
+        fl_explain(r, at, write_reason, &list);
+        fl_jw_end(w, ']');
+    }
+    fl_jw_end(w, '}');
+}
+
+static void write_hypotheses(struct fl_jw *w, const struct fl_result *r, bool explain)
 {
     fl_jw_key(w, "hypotheses");
     fl_jw_begin(w, '[');
@@ -116,6 +152,9 @@ static void write_hypotheses(struct fl_jw *w, const struct fl_result *r)
         write_evidence(w, r, h);
         if (h->explained_by) {
             key_text(w, "explained_by", h->explained_by);
+        }
+        if (explain) {
+            write_reasons(w, r, i);
         }
         fl_jw_end(w, '}');
     }
@@ -196,7 +235,7 @@ static void write_stats(struct fl_jw *w, const struct fl_result *r)
     fl_jw_end(w, '}');
 }
 
-void fl_report_json(const struct fl_result *r, struct fl_buf *out)
+void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
     static const struct fl_hypothesis nothing = {.evidence_n = 0};
@@ -217,7 +256,7 @@ void fl_report_json(const struct fl_result *r, struct fl_buf *out)
     fl_jw_str(&w, v->summary);
     write_evidence(&w, r, failed ? &v->hypotheses[0] : &nothing);
     write_symptoms(&w, r);
-    write_hypotheses(&w, r);
+    write_hypotheses(&w, r, explain);
     write_places(&w, v);
     fl_jw_key(&w, "recoverable");
     fl_jw_bool(&w, v->recoverable);

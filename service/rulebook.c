@@ -14,51 +14,70 @@ static void warn(void *ctx, const char *message)
     fl_log(FL_LOG_WARN, "%s", message);
 }
 
-static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir, struct fl_err *err)
+static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir,
+                                 fl_ruleset_complain complain, struct fl_err *err)
 {
     char operator_rules[4096];
-    enum fl_status status = fl_learn_load(b->set, state_dir, warn, NULL, &b->bad, err);
+    enum fl_status status = fl_learn_load(b->set, state_dir, complain, NULL, &b->bad, err);
     if (status == FL_OK &&
         snprintf(operator_rules, sizeof operator_rules, "%s/rules/operator", state_dir) <
             (int)sizeof operator_rules &&
         fl_fsio_is_dir(operator_rules)) {
-        status = fl_ruleset_load_dir(b->set, operator_rules, "operator", warn, NULL, &b->bad, err);
+        status =
+            fl_ruleset_load_dir(b->set, operator_rules, "operator", complain, NULL, &b->bad, err);
     }
     return status;
 }
 
+static void load_calibration(struct fl_calibration *c)
+{
+    char path[FL_PATHS_BYTES];
+    struct fl_err fault = {0};
+    if (fl_calibration_load(fl_paths_data("data/calibration.json", path), c, &fault) != FL_OK) {
+        fl_log(FL_LOG_WARN, "%s (going on with scores as confidences)", fault.msg);
+    }
+}
+
 static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
+                                const struct fl_trial *trial,
                                 struct fl_rulebook *out, struct fl_err *err)
 {
+    fl_ruleset_complain complain = trial ? NULL : warn;
     char path[FL_PATHS_BYTES];
     char cache[FL_PATHS_BYTES];
     *out = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
         fl_taxonomy_load(fl_paths_data("data/taxonomy.json", path), &out->taxonomy, err);
+    load_calibration(&out->calibration);
     if (status == FL_OK) {
         status = fl_ruleset_new(&out->taxonomy, &out->set, err);
     }
     if (status == FL_OK) {
-        out->set->trusts_shipped = trusts_shipped;
         bool fits = state_dir && snprintf(cache, sizeof cache, "%s/cache", state_dir) <
                                      (int)sizeof cache;
-        out->set->cache = fits ? cache : NULL;
+        out->set->trusts_shipped = trusts_shipped;
+        out->set->cache = fits && !trial ? cache : NULL;
+        out->set->left_out = trial ? trial->rules : NULL;
+        out->set->left_out_n = trial ? trial->n : 0;
         status = fl_metrics_load(fl_paths_data("rules/signals/metrics.json", path),
                                  &out->set->metrics, err);
     }
-    static const char *const shipped[] = {"rules/diagnosis", "rules/filters"};
-    for (size_t i = 0; status == FL_OK && i < 2; i++) {
-        status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", warn, NULL,
-                                     &out->bad, err);
+    static const char *const shipped[] = {"rules/tables", "rules/diagnosis", "rules/filters"};
+    for (size_t i = 0; status == FL_OK && i < 3; i++) {
+        status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", complain,
+                                     NULL, &out->bad, err);
     }
     if (status == FL_OK && state_dir) {
         struct fl_err fault = {0};
-        if (load_state(out, state_dir, &fault) != FL_OK) {
+        if (load_state(out, state_dir, complain, &fault) != FL_OK && complain) {
             fl_log(FL_LOG_WARN, "%s (going on without these rules)", fault.msg);
         }
     }
+    for (uint32_t i = 0; status == FL_OK && trial && trial->with && i < trial->n; i++) {
+        status = fl_ruleset_add(out->set, &trial->rules[i], err);
+    }
     if (status == FL_OK) {
-        status = fl_ruleset_ready(out->set, warn, NULL, &out->bad, err);
+        status = fl_ruleset_ready(out->set, complain, NULL, &out->bad, err);
         out->set->cache = NULL;
     }
     if (status != FL_OK) {
@@ -69,12 +88,18 @@ static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
 
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, true, out, err);
+    return open_book(state_dir, true, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, false, out, err);
+    return open_book(state_dir, false, NULL, out, err);
+}
+
+enum fl_status fl_rulebook_open_trial(const char *state_dir, const struct fl_trial *trial,
+                                      struct fl_rulebook *out, struct fl_err *err)
+{
+    return open_book(state_dir, true, trial, out, err);
 }
 
 void fl_rulebook_close(struct fl_rulebook *book)

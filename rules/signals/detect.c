@@ -185,7 +185,7 @@ static void scale_collapse(struct work *w, const struct fl_series *s)
         from++;
     }
     double end = c.v[c.n - 1];
-    if (s->last.number - c.row[c.n - 1]->number > 1 + s->seen / 50) {
+    if (s->last.number - c.row[c.n - 1]->number > 3) {
         return; /* printed at overflows only, and steps went on without one */
     }
     if (end <= 16 && c.v[from] >= 16 * end) {

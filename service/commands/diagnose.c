@@ -29,6 +29,7 @@ struct options {
     int format;
     bool follow;
     bool offline;
+    bool explain;
     const char *state;
     const char *base_url;
     const char *model;
@@ -43,7 +44,8 @@ static int print_result(const struct fl_result *r, const struct options *o)
     const char *no_colour = getenv("NO_COLOR");
     struct fl_report_options style = {.format = (enum fl_format)o->format,
                                       .colour = isatty(STDOUT_FILENO) &&
-                                                !(no_colour && *no_colour)};
+                                                !(no_colour && *no_colour),
+                                      .explain = o->explain};
     fl_buf_init(&text, 16 << 20);
     enum fl_status status = fl_report(r, &style, &text, &err);
     if (status == FL_OK) {
@@ -83,6 +85,8 @@ int fl_cmd_diagnose(int argc, char **argv)
     struct options o = {.fail_on = -1};
     const struct fl_opt options[] = {
         {"format", 'f', FL_OPT_CHOICE, "text|json|markdown", "how to print the verdict", &o.format},
+        {"explain", 0, FL_OPT_FLAG, NULL, "say what speaks for and against each possible cause",
+         &o.explain},
         {"follow", 'F', FL_OPT_FLAG, NULL,
          "read on as the file grows; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
         {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},

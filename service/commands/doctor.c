@@ -60,11 +60,12 @@ static bool check_rules(const char *state)
         return false;
     }
     uint32_t filters = 0;
-    for (uint32_t i = 0; i < book.set->rules_n; i++) {
+    for (uint32_t i = 0; i < book.set->read_n; i++) {
         filters += book.set->rules[i].is_filter;
     }
-    snprintf(text, sizeof text, "%u diagnosis, %u filter, %zu left out, %zu causes",
-             book.set->rules_n - filters, filters, book.bad, book.taxonomy.n);
+    snprintf(text, sizeof text, "%u diagnosis with %u codes, %u filter, %zu left out, %zu causes",
+             book.set->read_n - filters, book.set->rules_n - book.set->read_n, filters, book.bad,
+             book.taxonomy.n);
     line(book.bad == 0, "rules", text);
     bool good = book.bad == 0;
     fl_rulebook_close(&book);

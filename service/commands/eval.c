@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scores the diagnosis on a folder of labelled logs: every folder below it with a label.json (cause,
- * also_accept, evidence, faulty, recoverable) is one case, its other files are the streams. */
+/* Scores the diagnosis on folders of labelled logs: every folder below them with a label.json
+ * (source, cause, also_accept, evidence, faulty, recoverable) is one case, its other files are the
+ * streams. */
+#include "service/commands/calibrate.h"
 #include "service/commands/commands.h"
 
 #include "service/base/cli.h"
@@ -30,15 +32,22 @@ static const char *const figure_names[FIGURES_N] = {
     "evidence first", "evidence in 3",    "faulty rank",     "faulty node",
     "recoverable"};
 
+/* A third of the repositories, whichever their hash says, stands for logs that were not looked at:
+ * their cases can be scored apart. */
+enum part { PART_ALL, PART_HELD_OUT, PART_WORKED_ON };
+enum { HELD_OUT_ONE_IN = 3, TRIALS_MAX = 1 << 16 };
+
 struct score {
     long right[FIGURES_N];
     long of[FIGURES_N];
-    long cases;
     long unreadable;
-    double bin_conf[10]; /* calibration: sums of confidence and of being right, by confidence */
-    double bin_right[10];
-    long bin_n[10];
+    struct fl_reliability reliability;
+    struct fl_judged *trials;
+    size_t trials_n;
+    size_t trials_size;
     bool verbose;
+    bool calibrate;
+    int part;
     struct fl_config config;
 };
 
@@ -128,19 +137,37 @@ static void score_failed(struct score *s, const fl_json *label, const struct fl_
     }
 }
 
-static void score_case(struct score *s, const char *name, const fl_json *label,
-                       const struct fl_verdict *v)
+static enum fl_status add_trial(struct score *s, uint32_t repository, const struct fl_verdict *v,
+                                bool right, struct fl_err *err)
+{
+    if (s->trials_n == TRIALS_MAX) {
+        return fl_fail(err, FL_LIMIT, "more than %d cases", TRIALS_MAX);
+    }
+    if (s->trials_n == s->trials_size) {
+        size_t size = s->trials_size ? s->trials_size * 2 : 256;
+        struct fl_judged *more = realloc(s->trials, size * sizeof *more);
+        if (!more) {
+            return fl_fail(err, FL_NOMEM, "no memory for a case");
+        }
+        s->trials = more;
+        s->trials_size = size;
+    }
+    const struct fl_rule *rule = v->hypotheses_n ? v->hypotheses[0].rule : NULL;
+    const char *decider = v->outcome != FL_OUTCOME_FAILED ? NULL : rule ? rule->id : v->cause->slug;
+    s->trials[s->trials_n++] = (struct fl_judged){
+        v->basis, v->score, right, repository, decider ? fl_text_hash(fl_str_of(decider)) : 0, 0};
+    return FL_OK;
+}
+
+static enum fl_status score_case(struct score *s, const char *name, const fl_json *label,
+                                 uint32_t repository, const struct fl_verdict *v,
+                                 struct fl_err *err)
 {
     struct fl_str want = fl_json_get_str(label, "cause");
     bool healthy = fl_str_eq(want, FL_LIT("healthy"));
     const char *got = v->outcome == FL_OUTCOME_FAILED ? v->cause->slug : fl_outcome_name(v->outcome);
     bool right = accepts(label, got);
-    int bin = (int)(v->confidence * 10);
-    bin = bin > 9 ? 9 : bin < 0 ? 0 : bin;
-    s->cases++;
-    s->bin_n[bin]++;
-    s->bin_conf[bin] += v->confidence;
-    s->bin_right[bin] += right;
+    fl_reliability_add(&s->reliability, v->confidence, right);
     if (healthy) {
         count(s, HEALTHY, right || v->outcome == FL_OUTCOME_HEALTHY);
     } else {
@@ -148,8 +175,9 @@ static void score_case(struct score *s, const char *name, const fl_json *label,
     }
     score_places(s, label, v);
     if (s->verbose && !right) {
-        printf("%-56s want %-24.*s got %s\n", name, (int)want.n, want.p, got);
+        fprintf(s->calibrate ? stderr : stdout, "%-56s want %-24.*s got %s\n", name, (int)want.n, want.p, got);
     }
+    return add_trial(s, repository, v, right, err);
 }
 
 struct paths {
@@ -178,12 +206,18 @@ static enum fl_status add_path(void *ctx, const char *path, struct fl_err *err)
 static enum fl_status run_case(struct score *s, const char *folder, const fl_json *label,
                                const struct paths *p, struct fl_err *err)
 {
+    struct fl_str source = fl_json_get_str(label, "source");
+    uint32_t repository = fl_repository_hash(source.n ? source : fl_str_of(folder));
+    bool held_out = repository % HELD_OUT_ONE_IN == 0;
+    if (s->part != PART_ALL && held_out != (s->part == PART_HELD_OUT)) {
+        return FL_OK;
+    }
     struct fl_result result;
     struct fl_request request = {.paths = p->list, .paths_n = p->n, .config = &s->config};
     struct fl_err fault = {0};
     enum fl_status status = fl_pipeline_run(&request, &result, &fault);
     if (status == FL_OK) {
-        score_case(s, folder, label, &result.verdict);
+        status = score_case(s, folder, label, repository, &result.verdict, err);
     } else if (status == FL_NOMEM) {
         fl_fail(err, status, "%s: %s", folder, fault.msg);
     } else {
@@ -233,7 +267,6 @@ static enum fl_status one_label(void *ctx, const char *path, struct fl_err *err)
 
 static void print_score(const struct score *s)
 {
-    double error = 0;
     for (size_t i = 0; i < FIGURES_N; i++) {
         printf("%-24s %4ld / %-4ld", figure_names[i], s->right[i], s->of[i]);
         if (s->of[i]) {
@@ -241,11 +274,8 @@ static void print_score(const struct score *s)
         }
         printf("\n");
     }
-    for (size_t i = 0; i < 10; i++) {
-        double gap = s->bin_right[i] - s->bin_conf[i];
-        error += (gap < 0 ? -gap : gap) / (double)(s->cases ? s->cases : 1);
-    }
-    printf("%-24s %.3f over %ld cases\n", "calibration error", error, s->cases);
+    printf("%-24s %.3f over %ld cases\n", "calibration error",
+           fl_reliability_error(&s->reliability), s->reliability.n);
 }
 
 int fl_cmd_eval(int argc, char **argv)
@@ -259,32 +289,42 @@ int fl_cmd_eval(int argc, char **argv)
     const struct fl_opt options[] = {
         {"verbose", 'v', FL_OPT_FLAG, NULL, "a line for each case whose cause is wrong",
          &s->verbose},
+        {"part", 0, FL_OPT_CHOICE, "all|held-out|worked-on",
+         "only these cases; a third of the labels' repositories is held out",
+         &s->part},
+        {"calibrate", 0, FL_OPT_FLAG, NULL,
+         "prints a new data/calibration.json, and its reliability on standard error",
+         &s->calibrate},
     };
     const struct fl_cli cli = {
-        "eval [OPTION ...] DIR",
+        "eval [OPTION ...] DIR...",
         "Scores the deterministic diagnosis on labelled logs: each folder below DIR with a\n"
-        "label.json {\"cause\", \"also_accept\", \"evidence\": [{\"text\"}], \"faulty\", "
-        "\"recoverable\"}\nis one case; the files beside it are its streams.",
+        "label.json {\"source\", \"cause\", \"also_accept\", \"evidence\": [{\"text\"}], "
+        "\"faulty\",\n\"recoverable\"} is one case; the files beside it are its streams.",
         NULL, options, sizeof options / sizeof *options};
     enum fl_status status = fl_cli_parse(&cli, &argc, argv, &help, &err);
-    if (status == FL_OK && !help && argc != 2) {
-        status = fl_fail(&err, FL_USAGE, "give one folder: faultline eval DIR");
+    if (status == FL_OK && !help && argc < 2) {
+        status = fl_fail(&err, FL_USAGE, "give a folder: faultline eval DIR");
     }
     if (status == FL_OK && !help) {
         status = fl_config_load(&s->config, &err);
         s->config.offline = true;
         s->config.value[FL_SET_STATE] = NULL; /* what this site learned must not colour it */
-        if (status == FL_OK) {
-            status = fl_fsio_walk(argv[1], one_label, s, &err);
+        for (int i = 1; status == FL_OK && i < argc; i++) {
+            status = fl_fsio_walk(argv[i], one_label, s, &err);
         }
-        if (status == FL_OK && s->cases == 0) {
-            status = fl_fail(&err, FL_NOTFOUND, "%s: no label.json in any folder", argv[1]);
+        if (status == FL_OK && s->trials_n == 0) {
+            status = fl_fail(&err, FL_NOTFOUND, "%s: no case (a folder with label.json) to score",
+                             argv[1]);
         }
-        if (status == FL_OK) {
+        if (status == FL_OK && s->calibrate) {
+            fl_calibrate_print(s->trials, s->trials_n);
+        } else if (status == FL_OK) {
             print_score(s);
         }
         fl_config_free(&s->config);
     }
+    free(s->trials);
     free(s);
     return status == FL_OK ? FL_EXIT_OK : fl_cmd_fail(&err);
 }

@@ -139,41 +139,46 @@ static enum fl_status let_go(struct filter *f, size_t n, bool keep, struct fl_er
     return status;
 }
 
-static struct fate judge(struct filter *f, const struct fl_batch *batch, size_t i,
-                         const struct fl_candidate *c, size_t n)
+static bool drops(struct filter *f, struct fl_str raw, const struct fl_candidate *c, size_t n,
+                  uint32_t *rule_r)
 {
+    return n && fl_filter_drops(f->set, f->work, raw, c, n, rule_r) &&
+           !(f->protects && is_known(f, raw, c, n));
+}
+
+static enum fl_status judge(struct filter *f, const struct fl_batch *batch, size_t i,
+                            struct fate *fate)
+{
+    const struct fl_candidate *c = NULL;
+    size_t n = 0;
     unsigned flags = batch->at[i].flags;
-    struct fate fate = {.bytes = batch->texts[i],
-                        .ended = !(flags & (FL_LINE_CUT | FL_LINE_OPEN))};
     bool whole = !(flags & (FL_LINE_CUT | FL_LINE_REST)); /* else it cannot be told: keep */
-    fate.drop = n && whole && fl_filter_drops(f->set, f->work, fate.bytes, c, n, &fate.rule) &&
-                !(f->protects && is_known(f, fate.bytes, c, n));
-    return fate;
+    *fate = (struct fate){.bytes = batch->texts[i],
+                          .ended = !(flags & (FL_LINE_CUT | FL_LINE_OPEN))};
+    enum fl_status status = fl_matcher_line(f->set->lines, f->work, i, &c, &n);
+    fate->drop = status == FL_OK && whole && drops(f, fate->bytes, c, n, &fate->rule);
+    return status;
 }
 
 static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
 {
     struct filter *f = ctx;
-    const struct fl_candidate *c = NULL;
-    size_t n = 0;
-    size_t used = 0;
     size_t tail = f->protects ? PROTECTED : 0;
     size_t room = batch->n < tail ? tail - batch->n : 0;
     enum fl_status status = f->held_n > room ? let_go(f, f->held_n - room, false, err) : FL_OK;
-    if (status == FL_OK && fl_matcher_propose(f->set->lines, f->work, batch->block, batch->texts,
-                                              batch->n, &c, &n) != FL_OK) {
-        return fl_fail(err, FL_NOMEM, "no memory for matching");
-    }
-    for (size_t i = 0; status == FL_OK && i < batch->n; i++) {
-        size_t first = used;
-        while (used < n && c[used].line == i) {
-            used++;
-        }
+    enum fl_status matched =
+        fl_matcher_batch(f->set->lines, f->work, batch->block, batch->texts, batch->n);
+    for (size_t i = 0; status == FL_OK && matched == FL_OK && i < batch->n; i++) {
+        struct fate fate;
         f->lines += !(batch->at[i].flags & FL_LINE_REST);
-        struct fate fate = judge(f, batch, i, c + first, used - first);
-        status = i + tail < batch->n ? settle(f, &fate, err) : hold(f, &fate, err);
+        matched = judge(f, batch, i, &fate);
+        if (matched == FL_OK) {
+            status = i + tail < batch->n ? settle(f, &fate, err) : hold(f, &fate, err);
+        }
     }
-    return status;
+    return status == FL_OK && matched != FL_OK
+               ? fl_fail(err, FL_NOMEM, "no memory for matching")
+               : status;
 }
 
 static enum fl_status pump(struct filter *f, const char *path, struct fl_err *err)

@@ -2,13 +2,12 @@
 #include "service/commands/commands.h"
 
 #include "rules/learn.h"
+#include "rules/table.h"
 #include "service/base/cli.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
+#include "service/commands/rules_test.h"
 #include "service/config.h"
-#include "service/ingest/lines.h"
-#include "service/ingest/prefix.h"
-#include "service/ingest/source.h"
 #include "service/paths.h"
 #include "service/rulebook.h"
 
@@ -33,6 +32,22 @@ static enum fl_status print(const struct fl_buf *text, struct fl_err *err)
                         : fl_fsio_write_all(STDOUT_FILENO, "standard output", fl_buf_str(text), err);
 }
 
+static void list_one(const struct fl_rule *r, const struct rules_options *o, struct fl_jw *w)
+{
+    if (o->format == 1) {
+        fl_rule_write(w, r);
+        return;
+    }
+    fl_buf_addf(w->out, "%s%-*s %-9s %-9s %-12s %s%s\n", r->variant_of ? "  " : "",
+                r->variant_of ? 42 : 44, r->id, r->broken ? "broken" : fl_state_name(r->state),
+                r->origin, r->is_filter ? "filter" : fl_role_name(r->role),
+                r->is_filter ? r->stack
+                : r->cause   ? r->cause->slug
+                : r->table   ? "by table "
+                             : "",
+                r->table && !r->cause ? r->table : "");
+}
+
 static enum fl_status list(const struct fl_ruleset *set, const struct rules_options *o,
                            struct fl_err *err)
 {
@@ -43,18 +58,12 @@ static enum fl_status list(const struct fl_ruleset *set, const struct rules_opti
     if (o->format == 1) {
         fl_jw_begin(&w, '[');
     }
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         const struct fl_rule *r = &set->rules[i];
-        if (o->format == 1) {
-            fl_rule_write(&w, r);
-            continue;
+        list_one(r, o, &w);
+        for (uint32_t k = 0; r->rows && k < r->rows->rows_n; k++) {
+            list_one(&set->rules[r->variants + k], o, &w);
         }
-        fl_buf_addf(&out, "%-44s %-9s %-9s %-12s %s\n", r->id,
-                    r->broken ? "broken" : fl_state_name(r->state), r->origin,
-                    r->is_filter ? "filter" : fl_role_name(r->role),
-                    r->is_filter ? r->stack
-                    : r->cause   ? r->cause->slug
-                                 : "");
     }
     if (o->format == 1) {
         fl_jw_end(&w, ']');
@@ -83,8 +92,10 @@ static enum fl_status show(const struct fl_ruleset *set, const char *id, struct 
     return status;
 }
 
-/* Loads one file, or a folder of them, apart from the shipped rules. */
-static enum fl_status load_apart(const char *path, struct fl_rulebook *b, struct fl_err *err)
+/* Loads one file, or a folder of them, apart from the shipped rules. *unread_r counts the rules that
+ * are no rules; bad ones are these and those that fail their samples, which samples_fault hears. */
+static enum fl_status load_apart(const char *path, fl_ruleset_complain samples_fault,
+                                 struct fl_rulebook *b, size_t *unread_r, struct fl_err *err)
 {
     char shipped[FL_PATHS_BYTES];
     *b = (struct fl_rulebook){.set = NULL};
@@ -98,7 +109,12 @@ static enum fl_status load_apart(const char *path, struct fl_rulebook *b, struct
                      ? fl_ruleset_load_dir(b->set, path, "imported", complain, NULL, &b->bad, err)
                      : fl_ruleset_load(b->set, path, "imported", complain, NULL, &b->bad, err);
     }
-    return status == FL_OK ? fl_ruleset_ready(b->set, complain, NULL, &b->bad, err) : status;
+    *unread_r = b->bad;
+    if (status == FL_OK) { /* where the file brings no table of that name */
+        status = fl_ruleset_load_dir(b->set, fl_paths_data("rules/tables", shipped), "shipped",
+                                     NULL, NULL, NULL, err);
+    }
+    return status == FL_OK ? fl_ruleset_ready(b->set, samples_fault, NULL, &b->bad, err) : status;
 }
 
 static const char *pattern_text(const struct fl_ruleset *set, uint32_t pattern, bool event)
@@ -134,7 +150,7 @@ static long advise(const struct fl_ruleset *set)
             }
         }
     }
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         const struct fl_rule *r = &set->rules[i];
         if (!r->broken && strcmp(r->origin, "imported") != 0 &&
             (r->match.n == 0 || r->nomatch.n == 0)) {
@@ -149,111 +165,24 @@ static long advise(const struct fl_ruleset *set)
 static enum fl_status lint(const struct fl_rulebook *b, int *code)
 {
     long advice = advise(b->set);
-    printf("%u rules, %zu bad, %ld to improve\n", b->set->rules_n, b->bad, advice);
+    printf("%u rules, %zu bad, %ld to improve; %u codes by tables\n", b->set->read_n, b->bad,
+           advice, b->set->rules_n - b->set->read_n);
     *code = b->bad ? FL_EXIT_REACHED : FL_EXIT_OK;
     return FL_OK;
 }
 
-/* Which rules say yes to which lines of a log? */
-struct probe {
-    const struct fl_ruleset *set;
-    const struct fl_rule *only; /* NULL: any */
-    struct fl_match_work *work;
-    const char *name;
-    long hits;
-};
-
-static void print_hit(struct probe *p, const struct fl_rule *rule, long number, struct fl_str text)
-{
-    struct fl_buf out;
-    fl_buf_init(&out, 4096);
-    fl_buf_add_safe(&out, fl_str_of(p->name));
-    fl_buf_addf(&out, ":%ld: %s: ", number, rule->id);
-    fl_buf_add_safe(&out, (struct fl_str){text.p, text.n > 300 ? 300 : text.n});
-    printf("%s\n", fl_buf_text(&out));
-    fl_buf_free(&out);
-    p->hits++;
-}
-
-static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
-{
-    struct probe *p = ctx;
-    const struct fl_candidate *c = NULL;
-    size_t n = 0;
-    if (fl_matcher_propose(p->set->lines, p->work, batch->block, batch->texts, batch->n, &c, &n) !=
-        FL_OK) {
-        return fl_fail(err, FL_NOMEM, "no memory for matching");
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct fl_pattern_owner owner = p->set->line_owner[c[i].pattern];
-        const struct fl_rule *rule = owner.rule == UINT32_MAX ? NULL : &p->set->rules[owner.rule];
-        struct fl_str raw = batch->texts[c[i].line];
-        struct fl_prefix prefix;
-        if (!rule || owner.kind != 0 || (p->only && rule != p->only)) {
-            continue;
-        }
-        struct fl_str text =
-            rule->is_filter ? raw : fl_str_skip(raw, fl_prefix_peel(raw, &prefix));
-        if (fl_matcher_try(p->set->lines, p->work, c[i].pattern, text, NULL) == FL_MATCH_YES) {
-            print_hit(p, rule, batch->at[c[i].line].number, raw);
-        }
-    }
-    return FL_OK;
-}
-
-static enum fl_status probe_file(void *ctx, const char *path, struct fl_err *err)
-{
-    struct probe *p = ctx;
-    struct fl_source *src = NULL;
-    struct fl_lines *lines = NULL;
-    p->name = path;
-    enum fl_status status = fl_source_open(path, 0, &src, err);
-    if (status == FL_OK) {
-        status = fl_lines_new(FL_LINES_BARS, on_batch, p, &lines, err);
-    }
-    for (size_t got = 1; status == FL_OK && got;) {
-        size_t room = 0;
-        char *bytes = fl_lines_room(lines, &room);
-        status = fl_source_read(src, bytes, room, &got, err);
-        if (status == FL_OK) {
-            status = fl_lines_filled(lines, got, err);
-        }
-    }
-    if (status == FL_OK) {
-        status = fl_lines_end(lines, err);
-    }
-    fl_lines_free(lines);
-    fl_source_close(src);
-    return status;
-}
-
-/* Samples were held against their rules while loading; logs are tried here. */
-static enum fl_status test(const struct fl_rulebook *b, const char *id, char **paths, int paths_n,
+/* Every rule of a file being written, or an installed one, or all of them. */
+static enum fl_status test(const struct fl_rulebook *b, const char *id, struct fl_rules_test *test,
                            int *code, struct fl_err *err)
 {
-    struct probe p = {.set = b->set};
-    p.only = id ? fl_ruleset_find(b->set, fl_str_of(id)) : NULL;
-    if (id && !p.only) {
+    const struct fl_rule *only = id ? fl_ruleset_find(b->set, fl_str_of(id)) : NULL;
+    if (id && !only) {
         return fl_fail(err, FL_NOTFOUND, "no rule %s (see: faultline rules list)", id);
     }
-    size_t samples = 0;
-    for (uint32_t i = 0; i < b->set->rules_n; i++) {
-        const struct fl_rule *r = &b->set->rules[i];
-        samples += !p.only || p.only == r ? r->match.n + r->nomatch.n : 0;
-    }
-    enum fl_status status = fl_match_work_new(b->set->lines, &p.work, err);
-    for (int i = 0; status == FL_OK && i < paths_n; i++) {
-        status = fl_fsio_is_dir(paths[i]) ? fl_fsio_walk(paths[i], probe_file, &p, err)
-                                          : probe_file(&p, paths[i], err);
-    }
-    fl_match_work_free(p.work);
-    printf("%u rules, %zu samples, %zu rules fail theirs%s", b->set->rules_n, samples, b->bad,
-           paths_n ? "" : "\n");
-    if (paths_n) {
-        printf(", %ld lines of the logs matched\n", p.hits);
-    }
-    *code = b->bad || (p.only && p.only->broken) ? FL_EXIT_REACHED : FL_EXIT_OK;
-    return status;
+    test->set = b->set;
+    test->rules = only ? only : b->set->rules;
+    test->n = only ? 1 : b->set->rules_n;
+    return fl_rules_test(test, code, err);
 }
 
 static enum fl_status export_learned(const struct fl_ruleset *set, struct fl_err *err)
@@ -267,7 +196,7 @@ static enum fl_status export_learned(const struct fl_ruleset *set, struct fl_err
     fl_jw_text(&w, "faultline.diagnosis/1");
     fl_jw_key(&w, "rules");
     fl_jw_begin(&w, '[');
-    for (uint32_t i = 0; i < set->rules_n; i++) {
+    for (uint32_t i = 0; i < set->read_n; i++) {
         if (strcmp(set->rules[i].origin, "shipped") != 0 && !set->rules[i].is_filter) {
             fl_rule_write(&w, &set->rules[i]);
         }
@@ -288,11 +217,12 @@ static enum fl_status import(const char *state, const char *path, int *code, str
     char folder[4096];
     char target[8192];
     const char *slash = strrchr(path, '/');
+    size_t unread = 0;
     fl_buf_init(&text, FL_JSON_BYTES);
     if (!state) {
         return fl_fail(err, FL_USAGE, "no state folder: give --state DIR");
     }
-    enum fl_status status = load_apart(path, &b, err);
+    enum fl_status status = load_apart(path, complain, &b, &unread, err);
     if (status == FL_OK && b.bad) {
         status = fl_fail(err, FL_SYNTAX, "%s: %zu bad rule%s; nothing imported", path, b.bad,
                          b.bad == 1 ? "" : "s");
@@ -310,7 +240,7 @@ static enum fl_status import(const char *state, const char *path, int *code, str
         status = fl_fsio_replace(target, fl_buf_str(&text), true, err);
     }
     if (status == FL_OK) {
-        printf("%u rules imported to %s\n", b.set->rules_n, target);
+        printf("%u rules imported to %s\n", b.set->read_n, target);
     }
     *code = FL_EXIT_OK;
     fl_buf_free(&text);
@@ -329,9 +259,11 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
     }
     bool names_file = argc > 2 && (fl_fsio_exists(argv[2]) || strchr(argv[2], '/') ||
                                    fl_str_ends(fl_str_of(argv[2]), FL_LIT(".json")));
-    bool apart = argc > 2 && (fl_str_eq(verb, FL_LIT("lint")) ||
-                              (fl_str_eq(verb, FL_LIT("test")) && names_file));
-    status = apart ? load_apart(argv[2], &b, err) : fl_rulebook_check(state, &b, err);
+    bool tests = fl_str_eq(verb, FL_LIT("test"));
+    bool apart = argc > 2 && (fl_str_eq(verb, FL_LIT("lint")) || (tests && names_file));
+    size_t unread = 0;
+    status = apart ? load_apart(argv[2], tests ? NULL : complain, &b, &unread, err)
+                   : fl_rulebook_check(state, &b, err);
     if (status != FL_OK) {
         fl_rulebook_close(&b);
         return status;
@@ -342,9 +274,10 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
         status = show(b.set, argv[2], err);
     } else if (fl_str_eq(verb, FL_LIT("lint")) && argc <= 3) {
         status = lint(&b, code);
-    } else if (fl_str_eq(verb, FL_LIT("test"))) {
-        status = test(&b, apart || argc < 3 ? NULL : argv[2], argv + 3, argc > 3 ? argc - 3 : 0,
-                      code, err);
+    } else if (tests) {
+        struct fl_rules_test t = {.bad = unread, .state = state, .paths = argv + 3,
+                                  .paths_n = argc > 3 ? argc - 3 : 0, .json = o->format == 1};
+        status = test(&b, apart || argc < 3 ? NULL : argv[2], &t, code, err);
     } else if (fl_str_eq(verb, FL_LIT("export")) && argc == 2) {
         status = export_learned(b.set, err);
     } else {
@@ -359,13 +292,15 @@ int fl_cmd_rules(int argc, char **argv)
     struct rules_options o = {NULL, 0};
     const struct fl_opt options[] = {
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned and operator rules)", &o.state},
-        {"format", 'f', FL_OPT_CHOICE, "text|json", "for list", &o.format},
+        {"format", 'f', FL_OPT_CHOICE, "text|json", "for list and test", &o.format},
     };
     const struct fl_cli cli = {
-        "rules list|show ID|test [FILE|ID [LOG...]]|lint [FILE]|import FILE|export",
+        "rules list|show ID|test [FILE|ID [PATH...]]|lint [FILE]|import FILE|export",
         "list    every rule with state, origin, role and cause\n"
         "show    one rule as JSON\n"
-        "test    hold rules against their samples, and say which lines of LOGs they match\n"
+        "test    hold the rules of FILE, or an installed one, against their samples and show where\n"
+        "        a pattern stops to match; with PATHs (files, folders of jobs) also which lines\n"
+        "        they match and which verdicts they change; exit 1 when a sample fails\n"
         "lint    the same for a rule file or folder, with advice; exit 1 when a rule is bad\n"
         "import  check a rule file and put it into the state folder\n"
         "export  learned and imported diagnosis rules as one file on standard output",

@@ -49,7 +49,7 @@ static void write_all(const struct fl_result *r, struct fl_buf *out)
 {
     size_t n = 0;
     const struct fl_finding *findings = fl_diagnosis_findings(fl_job_diagnosis(r->job), &n);
-    fl_report_json(r, out);
+    fl_report_json(r, true, out);
     for (size_t i = 0; i < n; i++) {
         fl_buf_addf(out, "%s run %u x %ld: ", r->book.set->rules[findings[i].rule].id,
                     findings[i].run, findings[i].count);
