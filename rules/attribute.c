@@ -42,6 +42,7 @@ struct group {
     const struct group *explained_by;
     const struct fl_sighting *earliest;
     struct fl_finding signal; /* when a metric says it, not a line */
+    struct fl_finding effect;
 };
 
 struct work {
@@ -202,6 +203,14 @@ static void gather(struct work *w)
     w->groups_n = kept;
 }
 
+static struct fl_sighting sighting_of(struct work *w, const struct fl_row *row)
+{
+    struct fl_str text = {row->text, row->text_n};
+    return (struct fl_sighting){.place = row->place,
+                                .text = fl_arena_str(fl_diagnosis_arena(w->d), text),
+                                .order = row->order, .step = row->step};
+}
+
 /* A detection stands beside the findings, as if a line had said it. */
 static void add_detection(struct work *w, const struct fl_detection *d)
 {
@@ -211,19 +220,17 @@ static void add_detection(struct work *w, const struct fl_detection *d)
     if (!g || !g->cause || (g->n && g->weight[0] >= weight)) {
         return;
     }
-    struct fl_sighting s = {.place = d->row->place,
-                            .text = fl_arena_str(fl_diagnosis_arena(w->d),
-                                                 (struct fl_str){d->row->text, d->row->text_n}),
-                            .order = d->row->order, .step = d->row->step};
-    struct fl_sighting end = s;
-    end.place = d->end->place;
-    end.text = fl_arena_str(fl_diagnosis_arena(w->d),
-                            (struct fl_str){d->end->text, d->end->text_n});
     g->signal = (struct fl_finding){
-        .rule = UINT32_MAX, .run = d->series->run, .count = 1, .first = s, .last = end,
+        .rule = UINT32_MAX, .run = d->series->run, .count = 1,
+        .first = sighting_of(w, d->row), .last = sighting_of(w, d->end),
         .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};
     g->signal.first.place.rank = d->rank;
     keep_finding(g, &g->signal, weight);
+    if (d->effect) {
+        g->effect = g->signal;
+        g->effect.first = g->effect.last = sighting_of(w, d->effect);
+        keep_finding(g, &g->effect, weight);
+    }
     g->best = weight > g->best ? weight : g->best;
     g->score = g->best;
     g->root = true;
@@ -426,14 +433,11 @@ static const struct fl_finding *first_to_say(const struct work *w, const struct 
     return first;
 }
 
-static bool agree(long a, long b)
-{
-    return a < 0 || b < 0 || a == b;
-}
-
 static void take_place(struct fl_place *faulty, const struct fl_place *p)
 {
-    if (!agree(faulty->rank, p->rank) || !agree(faulty->local_rank, p->local_rank)) {
+    bool same = (faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank) &&
+                (faulty->local_rank < 0 || p->local_rank < 0 || faulty->local_rank == p->local_rank);
+    if (!same) {
         return;
     }
     faulty->rank = faulty->rank < 0 ? p->rank : faulty->rank;
@@ -442,9 +446,8 @@ static void take_place(struct fl_place *faulty, const struct fl_place *p)
     faulty->node = faulty->node.n ? faulty->node : p->node;
 }
 
-/* A launcher names the process that failed, when the failure itself does not say who printed it;
- * better with its rank than with a place on some node. What the other ranks say of a time-out, and
- * who was stopped, names a victim. */
+/* A launcher names the process that failed, best by its rank, when the failure does not say who
+ * printed it. What the other ranks say of a time-out, and who was stopped, names a victim. */
 static void ask_launcher(const struct work *w, struct fl_place *faulty)
 {
     size_t n = 0;
@@ -458,10 +461,9 @@ static void ask_launcher(const struct work *w, struct fl_place *faulty)
                      strncmp(rule->cause->slug, "nccl", 4) != 0;
         bool counts = f[i].run == fl_stream_last_run(&w->streams[f[i].first.place.stream]) &&
                       run->steps - f[i].first.steps < EPISODE_STEPS;
-        bool rank = f[i].first.place.rank >= 0;
-        bool better = !first || (rank != (first->first.place.rank >= 0)
-                                     ? rank
-                                     : is_before(&f[i].first, &first->first));
+        bool more = first && f[i].first.place.rank >= 0 && first->first.place.rank < 0;
+        bool less = first && f[i].first.place.rank < 0 && first->first.place.rank >= 0;
+        bool better = !first || more || (!less && is_before(&f[i].first, &first->first));
         if (names && counts && better) {
             first = &f[i];
         }

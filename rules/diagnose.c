@@ -322,6 +322,11 @@ static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
 {
     struct fl_run *run = run_of(d, place->stream);
     long step = captured_number(c, "step");
+    long done = captured_number(c, "done"); /* a progress bar's count: at 0 nothing is done */
+    if (done == 0 || captured_number(c, "batches") == 0) {
+        return;
+    }
+    step = step >= 0 ? step : done;
     if (rule->role == FL_ROLE_CHECKPOINT) {
         long saved = step >= 0 ? step : run->last_step;
         run->checkpoint = saved > run->checkpoint ? saved : run->checkpoint;

@@ -28,6 +28,8 @@ struct fl_job {
     uint64_t order;   /* lines of it so far */
     int64_t time_ms;  /* last time stamp seen in it */
     bool has_time;
+    char stamp[160]; /* head of the last routine line, whose time is not read yet */
+    size_t stamp_n;
     struct fl_place event_place; /* printer of the events, by key, is asked anew */
     const struct fl_watch *watch;
     size_t named;                /* bytes of a folder's path that stream names leave out */
@@ -123,14 +125,41 @@ static struct fl_place place_of(struct fl_job *job, const struct fl_line_at *at,
     p.rank = p.rank >= 0 ? p.rank : s->origin.rank;
     p.local_rank = p.local_rank >= 0 ? p.local_rank : s->origin.local_rank;
     p.node = p.node.n ? p.node : s->origin.node;
-    struct fl_timestamp time;
-    p.time_ms = job->time_ms;
-    p.has_time = job->has_time;
-    if (fl_timestamp_find(message, 0, &time) && time.has_date && time.has_year) {
-        p.time_ms = time.ms;
-        p.has_time = p.own_time = true;
-    }
     return p;
+}
+
+static bool read_time(struct fl_job *job, struct fl_str text)
+{
+    struct fl_timestamp time;
+    if (!fl_timestamp_find(text, 0, &time) || !time.has_date || !time.has_year) {
+        return false;
+    }
+    job->time_ms = time.ms;
+    job->has_time = true;
+    return true;
+}
+
+/* Most lines with a time are routine, and few lines need theirs: of a routine one the text is kept,
+ * to be read when a line without a time of its own needs the last one. */
+static void keep_time(struct fl_job *job, struct fl_str message)
+{
+    job->stamp_n = message.n < sizeof job->stamp ? message.n : sizeof job->stamp;
+    memcpy(job->stamp, message.p, job->stamp_n);
+}
+
+static void tell_time(struct fl_job *job, struct fl_str message, struct fl_place *place)
+{
+    if (job->stamp_n) {
+        read_time(job, (struct fl_str){job->stamp, job->stamp_n});
+        job->stamp_n = 0;
+    }
+    int64_t before = job->time_ms;
+    bool had = job->has_time;
+    place->own_time = read_time(job, message);
+    place->time_ms = job->time_ms;
+    place->has_time = job->has_time;
+    job->time_ms = before; /* it counts for later lines when it proves to be of use itself */
+    job->has_time = had;
 }
 
 /* What the literal scan proposed for one line. */
@@ -140,6 +169,7 @@ struct proposed {
     bool trouble; /* words that failures use */
     bool opens;   /* a traceback begins */
     bool rules;   /* some diagnosis rule */
+    bool blames;  /* one that a verdict may rest on */
 };
 
 static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c, size_t n,
@@ -150,10 +180,12 @@ static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c
         uint32_t pattern = c[i].pattern;
         uint32_t owner = job->set->line_owner[pattern].rule;
         if (owner != UINT32_MAX) {
-            p.rules |= !job->set->rules[owner].is_filter;
+            const struct fl_rule *rule = &job->set->rules[owner];
+            p.rules |= !rule->is_filter;
+            p.blames |= !rule->is_filter && rule->role <= FL_ROLE_CONFIRMATION;
         } else if (pattern == job->set->attention) {
-            p.trouble =
-                fl_matcher_try(job->set->lines, job->work, pattern, text, NULL) != FL_MATCH_NO;
+            p.trouble = c[i].sure || fl_matcher_try(job->set->lines, job->work, pattern, text,
+                                                    NULL) != FL_MATCH_NO;
         } else if (pattern == job->set->traceback) {
             p.opens = true;
         }
@@ -175,13 +207,15 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
         prefix.rank = key = before;
     }
     *place_r = place_of(job, at, &prefix, message);
+    if (p->blames || p->opens || job->events.open_n) {
+        tell_time(job, message, place_r);
+    }
     bool code = message.n && message.p[0] == ' ' && fl_events_expects_code(&job->events, key);
     if (p->rules && !code) {
         known = fl_diagnosis_line(job->diagnosis, place_r, message, text, job->order, p->c, p->n);
     }
-    if (place_r->own_time && known >= FL_KNOWN_ROUTINE) { /* of others it may be skipped */
-        job->time_ms = place_r->time_ms;
-        job->has_time = true;
+    if (known >= FL_KNOWN_ROUTINE) { /* others may be passed over, see fl_matcher_line */
+        keep_time(job, message);
     }
     if (p->opens || job->events.open_n) {
         const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
@@ -281,6 +315,7 @@ enum fl_status fl_job_begin(struct fl_job *job, const char *name, const char *pa
     }
     job->order = 0;
     job->has_time = false;
+    job->stamp_n = 0;
     fl_lines_free(job->lines);
     return fl_lines_new(FL_LINES_BARS, on_batch, job, &job->lines, err);
 }

@@ -387,9 +387,15 @@ static void ranks_apart(struct work *w, const struct fl_series *s)
     while (from > 0 && ratio[from - 1] > (early + end) / 2) {
         from--;
     }
-    blame(add(w, s, high.row[from], m, "straggler"), "straggler", 0.45,
+    struct fl_detection *d = add(w, s, high.row[from], m, "straggler");
+    blame(d, "straggler", 0.45,
           "one rank takes %.1f times as long as the fastest, from step %ld on", end,
           high.row[from]->step);
+    struct column steps;
+    column_of(s, metric(w, "step_time"), &steps);
+    for (size_t i = 0; d && i < steps.n && !d->effect; i++) {
+        d->effect = steps.row[i]->step >= d->from_step ? steps.row[i] : NULL;
+    }
 }
 
 /* Growing still in its last third, beyond nearly all before: a leak, not a cache that fills nor one

@@ -24,6 +24,7 @@ struct fl_detection {
     const struct fl_series *series;
     const struct fl_row *row;  /* where it shows first */
     const struct fl_row *end;  /* the last line with the metric */
+    const struct fl_row *effect; /* what it did to the steps, or NULL */
     char text[FL_DETECTION_TEXT]; /* one sentence */
 };
 

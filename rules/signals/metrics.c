@@ -6,16 +6,16 @@
 #include "service/base/fsio.h"
 #include "service/base/json.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 16 };
+enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 16,
+       ENDS = 1024 };
 
 struct name {
     char text[FL_METRIC_NAME]; /* plain form, see plain() */
     uint8_t n;
     uint8_t metric;
-    uint16_t next; /* other names with the same last character, longest first; 0: none */
+    uint16_t next; /* other names with the same end, longest first; 0: none */
 };
 
 struct fl_metrics {
@@ -23,7 +23,7 @@ struct fl_metrics {
     size_t n;
     struct name names[NAMES_MAX];
     size_t names_n;
-    uint16_t by_last[256];
+    uint16_t by_end[ENDS]; /* by the last two characters */
 };
 
 static char plain(char c)
@@ -34,10 +34,18 @@ static char plain(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+/* Where names that end like this are filed. A name of one letter has no letter before it. */
+static unsigned end_of(struct fl_str key)
+{
+    unsigned last = (unsigned char)plain(key.p[key.n - 1]);
+    unsigned before = key.n > 1 ? (unsigned char)plain(key.p[key.n - 2]) : 0;
+    return (last * 31 + before) % ENDS;
+}
+
 static void file_name(struct fl_metrics *m, struct name *one)
 {
     one->next = 0;
-    uint16_t *link = &m->by_last[(unsigned char)one->text[one->n - 1]];
+    uint16_t *link = &m->by_end[end_of((struct fl_str){one->text, one->n})];
     while (*link && m->names[*link].n >= one->n) {
         link = &m->names[*link].next;
     }
@@ -152,23 +160,25 @@ static bool ends_with(struct fl_str key, const struct name *one)
             return false;
         }
     }
-    return from == key.p || !(is_word(from[-1]) || strchr("/.-", from[-1]));
+    return from == key.p ||
+           !(is_word(from[-1]) || from[-1] == '/' || from[-1] == '.' || from[-1] == '-');
 }
 
 /* The metric whose name ends `key`, the longest one; -1: none. */
 static int named(const struct fl_metrics *m, struct fl_str key)
 {
-    unsigned char last = (unsigned char)key.p[key.n - 1];
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint16_t i = m->by_last[last]; i; i = m->names[i].next) {
-            if (ends_with(key, &m->names[i])) {
+    for (uint16_t i = m->by_end[end_of(key)]; i; i = m->names[i].next) {
+        if (ends_with(key, &m->names[i])) {
+            return m->names[i].metric;
+        }
+    }
+    if (key.n > 1 && !is_word(key.p[key.n - 2])) { /* a single letter */
+        struct fl_str letter = {key.p + key.n - 1, 1};
+        for (uint16_t i = m->by_end[end_of(letter)]; i; i = m->names[i].next) {
+            if (m->names[i].n == 1 && ends_with(key, &m->names[i])) {
                 return m->names[i].metric;
             }
         }
-        if ((unsigned char)plain((char)last) == last) {
-            break;
-        }
-        last = (unsigned char)plain((char)last);
     }
     return -1;
 }
@@ -216,37 +226,99 @@ static size_t number_length(struct fl_str s)
     return i;
 }
 
-void fl_values_put(struct fl_values *values, int metric, struct fl_str number)
+/* A number as its decimal digits tell it. */
+struct decimal {
+    uint64_t digits; /* all of them as one whole number, when there are at most 18 */
+    int n;           /* without leading zeros */
+    int decimals;    /* behind the point */
+    int exponent;
+    bool minus;
+    bool plain; /* of digits, nothing like "nan" */
+    bool with_exponent;
+};
+
+static struct decimal decimal_of(struct fl_str s)
+{
+    struct decimal d = {.plain = true};
+    bool point = false;
+    size_t i = 0;
+    for (; i < s.n && (s.p[i] | 32) != 'e'; i++) {
+        char c = s.p[i];
+        if (fl_is_digit(c)) {
+            d.n += d.n || c != '0';
+            d.digits = d.n <= 18 ? d.digits * 10 + (uint64_t)(c - '0') : d.digits;
+            d.decimals += point;
+        } else {
+            point |= c == '.';
+            d.minus |= c == '-';
+            d.plain &= c == '.' || c == ',' || c == '-' || c == '+';
+        }
+    }
+    d.with_exponent = i < s.n;
+    bool down = false;
+    for (i++; i < s.n; i++) {
+        down |= s.p[i] == '-';
+        if (fl_is_digit(s.p[i]) && d.exponent < 10000) {
+            d.exponent = d.exponent * 10 + (s.p[i] - '0');
+        }
+    }
+    d.exponent = down ? -d.exponent : d.exponent;
+    return d;
+}
+
+static double by_library(struct fl_str number, bool *ok_r)
 {
     char text[NUMBER_MAX];
+    char *end = NULL;
     size_t n = 0;
-    size_t digits = 0;
-    size_t decimals = 0;
-    bool point = false;
-    bool exponent = false;
-    if (metric < 0 || fl_values_has(values, metric) || number.n >= sizeof text) {
-        return;
-    }
-    for (size_t i = 0; i < number.n; i++) {
-        char c = number.p[i];
-        exponent |= c == 'e' || c == 'E';
-        point |= c == '.';
-        digits += !exponent && fl_is_digit(c) && (digits || c != '0');
-        decimals += !exponent && point && fl_is_digit(c);
-        if (c != ',') {
-            text[n++] = c;
+    for (size_t i = 0; i < number.n && n + 1 < sizeof text; i++) {
+        if (number.p[i] != ',') {
+            text[n++] = number.p[i];
         }
     }
     text[n] = 0;
-    char *end = NULL;
     double value = strtod(text, &end);
-    if (end == text) {
+    *ok_r = end != text;
+    return value;
+}
+
+/* Both factors are exact doubles here, so one rounding makes the nearest one (Clinger 1990); the
+ * rest is left to the library. */
+static double value_of(struct fl_str number, const struct decimal *d, bool *ok_r)
+{
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    int power = d->exponent - d->decimals;
+    *ok_r = true;
+    if (!d->plain || d->digits >= UINT64_C(1) << 53 || d->n > 18 || power < -22 || power > 22) {
+        return by_library(number, ok_r);
+    }
+    double value = (double)d->digits;
+    value = power < 0 ? value / powers[-power] : value * powers[power];
+    return d->minus ? -value : value;
+}
+
+void fl_values_put(struct fl_values *values, int metric, struct fl_str number)
+{
+    bool ok = false;
+    if (metric < 0 || fl_values_has(values, metric) || number.n >= NUMBER_MAX) {
+        return;
+    }
+    struct decimal d = decimal_of(number);
+    double value = value_of(number, &d, &ok);
+    if (!ok) {
         return;
     }
     values->present |= 1U << metric;
     values->value[metric] = value;
-    values->digits[metric] = (uint8_t)digits;
-    values->rounds[metric] = value == 0 && !exponent && decimals > 1 && decimals < 6;
+    values->digits[metric] = (uint8_t)(d.n < 255 ? d.n : 255);
+    values->rounds[metric] = value == 0 && !d.with_exponent && d.decimals > 1 && d.decimals < 6;
+}
+
+static bool is_separator(char c)
+{
+    return c == ' ' || c == ':' || c == '=' || c == '\'' || c == '"' || c == '\t' || c == '[';
 }
 
 /* Does a number with this behind it begin a date, a time of day, an address? */
@@ -268,7 +340,7 @@ static bool goes_on(struct fl_str rest)
 static struct fl_str key_before(struct fl_str text, size_t number)
 {
     size_t end = number;
-    while (end > 0 && number - end < SEPARATORS_MAX && strchr(" \t:='\"[", text.p[end - 1])) {
+    while (end > 0 && number - end < SEPARATORS_MAX && is_separator(text.p[end - 1])) {
         end--;
     }
     if (end == number) {
