@@ -597,6 +597,11 @@ TEST(not_finite_for_a_while)
         }
     }
     check_healthy(j, "skipped steps");
+    j = begin();
+    for (long i = 1; i <= 60; i++) { /* it may come back as before */
+        say(j, "step %ld loss %.4f grad_norm %s", i, usual(j, i), i < 59 ? "1.2" : "inf");
+    }
+    check_healthy(j, "the last two steps");
 }
 
 TEST(frozen_mean)
@@ -981,6 +986,14 @@ TEST(ranks_as_usual)
         }
     }
     check_healthy(j, "stages");
+    j = begin();
+    for (long i = 1; i <= 60; i++) { /* the first and the last stage hold the embeddings */
+        for (j->place.rank = 0; j->place.rank < 8; j->place.rank++) {
+            say(j, "step %ld loss %.4f compute_ms %.1f", i, usual(j, i),
+                j->place.rank % 7 == 0 ? 700.0 : 400.0);
+        }
+    }
+    check_healthy(j, "outer stages");
     j = begin();
     for (long i = 1; i <= 60; i++) { /* the first one also logs, a little */
         for (j->place.rank = 0; j->place.rank < 4; j->place.rank++) {
