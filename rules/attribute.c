@@ -435,7 +435,8 @@ static const struct fl_finding *first_to_say(const struct work *w, const struct 
 
 static void take_place(struct fl_place *faulty, const struct fl_place *p)
 {
-    bool same = faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank;
+    bool same = (faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank) &&
+                (faulty->local_rank < 0 || p->local_rank < 0 || faulty->local_rank == p->local_rank);
     if (!same) {
         return;
     }
@@ -445,8 +446,8 @@ static void take_place(struct fl_place *faulty, const struct fl_place *p)
     faulty->node = faulty->node.n ? faulty->node : p->node;
 }
 
-/* A launcher names the process that failed, when the failure itself does not say who printed it.
- * What the other ranks say of a time-out, and who was stopped, names a victim. */
+/* A launcher names the process that failed, best by its rank, when the failure does not say who
+ * printed it. What the other ranks say of a time-out, and who was stopped, names a victim. */
 static void ask_launcher(const struct work *w, struct fl_place *faulty)
 {
     size_t n = 0;
@@ -460,7 +461,10 @@ static void ask_launcher(const struct work *w, struct fl_place *faulty)
                      strncmp(rule->cause->slug, "nccl", 4) != 0;
         bool counts = f[i].run == fl_stream_last_run(&w->streams[f[i].first.place.stream]) &&
                       run->steps - f[i].first.steps < EPISODE_STEPS;
-        if (names && counts && (!first || is_before(&f[i].first, &first->first))) {
+        bool more = first && f[i].first.place.rank >= 0 && first->first.place.rank < 0;
+        bool less = first && f[i].first.place.rank < 0 && first->first.place.rank >= 0;
+        bool better = !first || more || (!less && is_before(&f[i].first, &first->first));
+        if (names && counts && better) {
             first = &f[i];
         }
     }
@@ -483,7 +487,7 @@ static void tell_faulty(const struct work *w, const struct group *g, struct fl_v
     for (size_t i = 0; i < g->n; i++) {
         take_place(faulty, &g->finding[i]->first.place);
     }
-    if (faulty->rank < 0 && faulty->local_rank < 0 && !g->cause->job_wide) {
+    if (faulty->rank < 0 && !g->cause->job_wide) {
         ask_launcher(w, faulty);
     }
     if (!faulty->node.n && faulty->rank >= 0) {

@@ -200,13 +200,15 @@ static void scale_collapse(struct work *w, const struct fl_series *s)
 }
 
 /* From its lowest point on the loss has grown by half of that or more, far beyond its usual change,
- * and it ends there. */
+ * and it ends there. Where a reward is earned, the loss does not say how well it goes: that of a
+ * policy begins near zero and grows with its distance from the reference. */
 static void divergence(struct work *w, const struct fl_series *s, const char *name, double weight)
 {
     struct column c;
     int m = metric(w, name);
+    int reward = metric(w, "reward");
     column_of(s, m, &c);
-    if (c.n < 6) {
+    if (c.n < 6 || (reward >= 0 && s->count[reward] > 0)) {
         return;
     }
     size_t window = c.n / 20 ? c.n / 20 : 1;
@@ -323,7 +325,8 @@ static void rate_zero(struct work *w, const struct fl_series *s)
     plateau(w, s, tail->from_step);
 }
 
-/* Steady, then slower for good by a third or more. */
+/* Steady, then slower for good by a third or more. One printer's steps wait for all ranks, so it is
+ * not told which of them is slow. */
 static void slower(struct work *w, const struct fl_series *s, const char *name, bool more_is_slower)
 {
     struct column c;
@@ -351,8 +354,12 @@ static void slower(struct work *w, const struct fl_series *s, const char *name, 
     if (away < last || from == 0) {
         return;
     }
-    blame(add(w, s, c.row[from], m, "straggler"), "straggler", 0.42,
-          "steps are %.1f times as slow from step %ld on", 1 / ratio, c.row[from]->step);
+    struct fl_detection *d = add(w, s, c.row[from], m, "straggler");
+    if (d) {
+        d->rank = -1;
+    }
+    blame(d, "straggler", 0.42, "steps are %.1f times as slow from step %ld on", 1 / ratio,
+          c.row[from]->step);
 }
 
 /* (min, max) over the ranks, as Megatron's timers print them. */
@@ -391,7 +398,8 @@ static void ranks_apart(struct work *w, const struct fl_series *s)
     }
 }
 
-/* Growing still in its last third: a leak, not a cache that fills. */
+/* Growing still in its last third, beyond nearly all before: a leak, not a cache that fills nor one
+ * that is emptied again and again. */
 static void memory_growth(struct work *w, const struct fl_series *s, const char *name)
 {
     struct column c;
@@ -404,6 +412,13 @@ static void memory_growth(struct work *w, const struct fl_series *s, const char 
     double end = median(c.v + c.n - c.n / 10, c.n / 10);
     double before = median(c.v + c.n * 6 / 10, c.n / 10);
     if (!(end > 1.4 * low) || end - before < 0.15 * (end - low)) {
+        return;
+    }
+    size_t higher = 0;
+    for (size_t i = 0; i < c.n * 2 / 3; i++) {
+        higher += c.v[i] >= end;
+    }
+    if (higher > c.n / 20) {
         return;
     }
     size_t from = c.n - 1;
@@ -423,23 +438,14 @@ static void slow_rank(struct work *w, const char *name)
 {
     int m = metric(w, name);
     double time[FL_SERIES_MAX];
-    double all[FL_SERIES_MAX];
     const struct fl_series *of[FL_SERIES_MAX];
-    const struct fl_row *row[FL_SERIES_MAX];
+    struct column c;
     size_t n = 0;
     for (size_t i = 0; i < w->set->n; i++) {
-        struct column c;
         const struct fl_series *s = w->set->list[i];
         column_of(s, m, &c);
         if (s->rank >= 0 && c.n >= 10) {
-            size_t last = c.n / 5;
-            time[n] = all[n] = median(c.v + c.n - last, last);
-            size_t from = c.n - 1;
-            double early = median(c.v, last);
-            while (from > 0 && c.v[from - 1] > (early + time[n]) / 2) {
-                from--;
-            }
-            row[n] = c.row[from];
+            time[n] = median(c.v + c.n - c.n / 5, c.n / 5);
             of[n++] = s;
         }
     }
@@ -450,17 +456,23 @@ static void slow_rank(struct work *w, const char *name)
     for (size_t i = 1; i < n; i++) {
         slow = time[i] > time[slow] ? i : slow;
     }
-    double middle = median(all, n);
+    double middle = median(time, n);
     for (size_t i = 0; i < n; i++) {
         if (i != slow && time[i] > 1.15 * middle) {
             return;
         }
     }
-    if (middle > 0 && time[slow] > 1.33 * middle) {
-        blame(add(w, of[slow], row[slow], m, "straggler"), "straggler", 0.5,
-              "rank %ld takes %.1f times as long as the others, from step %ld on", of[slow]->rank,
-              time[slow] / middle, row[slow]->step);
+    if (middle <= 0 || time[slow] <= 1.33 * middle) {
+        return;
     }
+    column_of(of[slow], m, &c);
+    size_t from = c.n - 1;
+    while (from > 0 && c.v[from - 1] > (middle + time[slow]) / 2) {
+        from--;
+    }
+    blame(add(w, of[slow], c.row[from], m, "straggler"), "straggler", 0.5,
+          "rank %ld takes %.1f times as long as the others, from step %ld on", of[slow]->rank,
+          time[slow] / middle, c.row[from]->step);
 }
 
 /* Values that all ranks share turn on all of them: of equal detections the earliest stays, with its

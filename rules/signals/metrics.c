@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 6,
+enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 16,
        ENDS = 1024 };
 
 struct name {
@@ -318,11 +318,25 @@ void fl_values_put(struct fl_values *values, int metric, struct fl_str number)
 
 static bool is_separator(char c)
 {
-    return c == ' ' || c == ':' || c == '=' || c == '\'' || c == '"' || c == '\t';
+    return c == ' ' || c == ':' || c == '=' || c == '\'' || c == '"' || c == '\t' || c == '[';
 }
 
-/* The words that stand before a number: without the quotes, colons and blanks between, and without
- * a unit in brackets. Empty: there are none. */
+/* Does a number with this behind it begin a date, a time of day, an address? */
+static bool goes_on(struct fl_str rest)
+{
+    size_t i = 1;
+    if (rest.n < 2 || !fl_is_digit(rest.p[1])) {
+        return false;
+    }
+    while (i < rest.n && fl_is_digit(rest.p[i])) {
+        i++;
+    }
+    return (*rest.p && strchr(":-.", *rest.p)) ||
+           (*rest.p == '/' && i + 1 < rest.n && rest.p[i] == '/' && fl_is_digit(rest.p[i + 1]));
+}
+
+/* The words that stand before a number: without the quotes, colons, blanks and the bracket of a list
+ * between, and without a unit in brackets. Empty: there are none. */
 static struct fl_str key_before(struct fl_str text, size_t number)
 {
     size_t end = number;
@@ -373,9 +387,8 @@ void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struc
             continue;
         }
         size_t after = i + n;
-        char next = after < text.n ? text.p[after] : ' ';
-        bool dated = after + 1 < text.n && strchr(":-.", next) && fl_is_digit(text.p[after + 1]);
-        struct fl_str key = dated ? (struct fl_str){text.p, 0} : key_before(text, i);
+        struct fl_str key = goes_on(fl_str_skip(text, after)) ? (struct fl_str){text.p, 0}
+                                                              : key_before(text, i);
         if (key.n >= 5 && fl_str_ends(key, FL_LIT("value")) && text.p[key.n] == '"') {
             key = mllog_key(text);
         }

@@ -68,7 +68,10 @@ static long whole_step(struct fl_series_set *set, struct fl_series *s, size_t ki
         return step;
     }
     double epoch = values->value[metric];
-    if (s->kinds[kind].count && epoch > s->kinds[kind].epoch && step < s->kinds[kind].step) {
+    double epochs = epoch - s->kinds[kind].epoch;
+    bool anew = epochs > 0 && (step < s->kinds[kind].step ||
+                               (step == s->kinds[kind].step && epochs >= 1)); /* one line an epoch */
+    if (s->kinds[kind].count && anew) {
         s->kinds[kind].epoch_steps += s->kinds[kind].step;
     }
     s->kinds[kind].epoch = epoch;

@@ -10,6 +10,7 @@ in it must be there with an equal value, objects and lists compared likewise. Be
   "evidence_contains"  text that the first evidence must hold
   "summary_contains"   text that the summary must hold
   "not_cause"          a cause, or a list of them, that must not be given
+  "considered"         causes that must be among the hypotheses
 A file named known-gap (it says why) reports a difference without failing, and fails when there is
 none any more, so that it is taken away.
 """
@@ -48,6 +49,9 @@ def check(want, got):
     never = want.pop("not_cause", [])
     if got["cause"] in (never if isinstance(never, list) else [never]):
         yield "the cause is %s" % got["cause"]
+    for cause in want.pop("considered", []):
+        if cause not in [h["cause"] for h in got["hypotheses"]]:
+            yield "%s was not considered" % cause
     yield from differences(want, got, "verdict")
 
 
