@@ -11,11 +11,11 @@
 #include "rules/reasons.h"
 
 #include "rules/signals/detect.h"
+#include "rules/where.h"
 
 #include <stdio.h>
 
-/* Steps made after an error that show the job went on; fewer may be buffered output. */
-enum { EPISODE_STEPS = 3, GROUPS_MAX = 64 };
+enum { GROUPS_MAX = 64 };
 
 static const double left_when_healed = 0.28;
 static const double left_after_success = 0.25;
@@ -66,27 +66,6 @@ const char *fl_method_name(enum fl_method method)
     return names[method];
 }
 
-uint32_t fl_stream_last_run(const struct fl_stream *s)
-{
-    uint32_t run = s->runs_n - 1;
-    while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
-           !s->runs[run].success) {
-        run--;
-    }
-    return run;
-}
-
-static bool is_before(const struct fl_sighting *a, const struct fl_sighting *b)
-{
-    if (a->place.stream == b->place.stream) {
-        return a->order < b->order;
-    }
-    if (a->place.has_time && b->place.has_time && a->place.time_ms != b->place.time_ms) {
-        return a->place.time_ms < b->place.time_ms;
-    }
-    return a->place.stream < b->place.stream;
-}
-
 /* The sighting that counts, and its weight. */
 static const struct fl_sighting *weigh(const struct work *w, const struct fl_finding *f,
                                        double *weight_r, bool *healed_r)
@@ -94,7 +73,7 @@ static const struct fl_sighting *weigh(const struct work *w, const struct fl_fin
     const struct fl_rule *rule = &w->set->rules[f->rule];
     const struct fl_run *run = &w->streams[f->first.place.stream].runs[f->run];
     const struct fl_sighting *s = &f->first;
-    if (run->steps - s->steps >= EPISODE_STEPS || (run->success && !s->after_success)) {
+    if (run->steps - s->steps >= FL_EPISODE_STEPS || (run->success && !s->after_success)) {
         s = &f->last;
     }
     *weight_r = rule->confidence;
@@ -102,7 +81,7 @@ static const struct fl_sighting *weigh(const struct work *w, const struct fl_fin
     bool broken = rule->severity == FL_SEVERITY_CRITICAL && rule->confidence >= sure;
     if (s->after_success) {
         *weight_r *= broken ? left_of_hardware : left_after_success;
-    } else if (run->success || run->steps - s->steps >= EPISODE_STEPS) {
+    } else if (run->success || run->steps - s->steps >= FL_EPISODE_STEPS) {
         *weight_r *= left_when_healed;
     } else {
         *healed_r = false;
@@ -140,7 +119,7 @@ static void keep_finding(struct group *g, const struct fl_finding *f, double wei
     }
     while (at > 0 && (weight > g->weight[at - 1] + 1e-9 ||
                       (weight > g->weight[at - 1] - 1e-9 &&
-                       is_before(&f->first, &g->finding[at - 1]->first)))) {
+                       fl_sighting_before(&f->first, &g->finding[at - 1]->first)))) {
         at--;
     }
     if (at == FL_EVIDENCE_MAX) {
@@ -175,7 +154,7 @@ static void add_finding(struct work *w, const struct fl_finding *f)
     g->healed = g->healed && healed;
     g->root |= rule->role == FL_ROLE_ROOT;
     g->best = weight > g->best ? weight : g->best;
-    if (!healed && (!g->earliest || is_before(s, g->earliest))) {
+    if (!healed && (!g->earliest || fl_sighting_before(s, g->earliest))) {
         g->earliest = s;
     }
 }
@@ -299,7 +278,7 @@ static bool explains(const struct work *w, const struct group *a, const struct g
     if (!claims(w, b, a)) {
         return true;
     }
-    return a->earliest && b->earliest && is_before(a->earliest, b->earliest);
+    return a->earliest && b->earliest && fl_sighting_before(a->earliest, b->earliest);
 }
 
 static void settle(struct work *w)
@@ -341,7 +320,7 @@ static void rank_groups(struct work *w, const struct group *order[GROUPS_MAX])
             continue;
         }
         if (g->earliest && order[first]->earliest &&
-            is_before(g->earliest, order[first]->earliest)) {
+            fl_sighting_before(g->earliest, order[first]->earliest)) {
             first = i;
         }
     }
@@ -357,7 +336,7 @@ static void rank_groups(struct work *w, const struct group *order[GROUPS_MAX])
 static struct fl_evidence show(const struct work *w, const struct fl_finding *f)
 {
     const struct fl_run *run = &w->streams[f->first.place.stream].runs[f->run];
-    bool again = f->count > 1 && run->steps - f->first.steps >= EPISODE_STEPS;
+    bool again = f->count > 1 && run->steps - f->first.steps >= FL_EPISODE_STEPS;
     const struct fl_sighting *s = again ? &f->last : &f->first;
     return (struct fl_evidence){s->place, s->text,
                                 f->rule == UINT32_MAX ? NULL : w->set->rules[f->rule].id};
@@ -393,111 +372,6 @@ static void tell_symptoms(const struct work *w, const struct group *const *order
             out->symptoms[out->symptoms_n++] = (struct fl_symptom){
                 g->cause->slug, g->count, show(w, g->finding[0]).place};
         }
-    }
-}
-
-static bool is_cause(const struct group *g, const char *slug)
-{
-    return strcmp(g->cause->slug, slug) == 0;
-}
-
-/* Was this printer told to stop after the finding? Then it did not begin it. */
-static bool was_stopped(const struct work *w, const struct fl_finding *f)
-{
-    size_t n = 0;
-    const struct fl_finding *all = fl_diagnosis_findings(w->d, &n);
-    for (size_t i = 0; i < n; i++) {
-        const struct fl_rule *rule = &w->set->rules[all[i].rule];
-        if (all[i].first.place.stream == f->first.place.stream && all[i].run == f->run &&
-            all[i].first.order > f->first.order && rule->cause &&
-            strcmp(rule->cause->slug, "preempted") == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Of several ranks that say the same: the earliest by time; by files alone, one that was not told
- * to stop. */
-static const struct fl_finding *first_to_say(const struct work *w, const struct group *g)
-{
-    const struct fl_finding *first = g->finding[0];
-    for (size_t i = 1; i < g->n; i++) {
-        const struct fl_finding *f = g->finding[i];
-        bool other = f->rule == first->rule && f->first.place.stream != first->first.place.stream;
-        bool timed = f->first.place.has_time && first->first.place.has_time;
-        if (other && !timed && was_stopped(w, first) && !was_stopped(w, f)) {
-            first = f;
-        }
-    }
-    return first;
-}
-
-static void take_place(struct fl_place *faulty, const struct fl_place *p)
-{
-    bool same = (faulty->rank < 0 || p->rank < 0 || faulty->rank == p->rank) &&
-                (faulty->local_rank < 0 || p->local_rank < 0 || faulty->local_rank == p->local_rank);
-    if (!same) {
-        return;
-    }
-    faulty->rank = faulty->rank < 0 ? p->rank : faulty->rank;
-    faulty->local_rank = faulty->local_rank < 0 ? p->local_rank : faulty->local_rank;
-    faulty->gpu = faulty->gpu < 0 ? p->gpu : faulty->gpu;
-    faulty->node = faulty->node.n ? faulty->node : p->node;
-}
-
-/* A launcher names the process that failed, best by its rank, when the failure does not say who
- * printed it. What the other ranks say of a time-out, and who was stopped, names a victim. */
-static void ask_launcher(const struct work *w, struct fl_place *faulty)
-{
-    size_t n = 0;
-    const struct fl_finding *f = fl_diagnosis_findings(w->d, &n);
-    const struct fl_finding *first = NULL;
-    for (size_t i = 0; i < n; i++) {
-        const struct fl_rule *rule = &w->set->rules[f[i].rule];
-        const struct fl_run *run = &w->streams[f[i].first.place.stream].runs[f[i].run];
-        bool names = rule->role == FL_ROLE_SYMPTOM && f[i].first.names_rank && rule->cause &&
-                     strcmp(rule->cause->slug, "preempted") != 0 &&
-                     strncmp(rule->cause->slug, "nccl", 4) != 0;
-        bool counts = f[i].run == fl_stream_last_run(&w->streams[f[i].first.place.stream]) &&
-                      run->steps - f[i].first.steps < EPISODE_STEPS;
-        bool more = first && f[i].first.place.rank >= 0 && first->first.place.rank < 0;
-        bool less = first && f[i].first.place.rank < 0 && first->first.place.rank >= 0;
-        bool better = !first || more || (!less && is_before(&f[i].first, &first->first));
-        if (names && counts && better) {
-            first = &f[i];
-        }
-    }
-    if (first) {
-        take_place(faulty, &first->first.place);
-    }
-}
-
-/* Where it began: the finding of the cause that says who printed it; of a collective that timed
- * out, the rank that never joined it; else whom the launcher names. The node then follows from the
- * roll. */
-static void tell_faulty(const struct work *w, const struct group *g, struct fl_verdict *out)
-{
-    struct fl_place *faulty = &out->faulty;
-    const struct fl_roll *roll = fl_diagnosis_roll(w->d);
-    if (is_cause(g, "nccl_timeout") || is_cause(g, "collective_mismatch")) {
-        faulty->rank = fl_roll_laggard(roll);
-    }
-    take_place(faulty, &first_to_say(w, g)->first.place);
-    for (size_t i = 0; i < g->n; i++) {
-        take_place(faulty, &g->finding[i]->first.place);
-    }
-    if (faulty->rank < 0 && !g->cause->job_wide) {
-        ask_launcher(w, faulty);
-    }
-    if (!faulty->node.n && faulty->rank >= 0) {
-        faulty->node = fl_roll_node_of(roll, faulty->rank);
-    }
-    if (!faulty->node.n && !roll->many_nodes) {
-        faulty->node = roll->node;
-    }
-    if (faulty->rank < 0 && faulty->local_rank < 0 && faulty->gpu > 0 && !roll->many_nodes) {
-        faulty->rank = faulty->local_rank = faulty->gpu; /* one node: devices count as ranks do */
     }
 }
 
@@ -540,7 +414,7 @@ static bool any_success(const struct work *w, bool *progressed_r)
         steps += run->steps;
         trouble += run->trouble;
     }
-    *progressed_r = steps >= EPISODE_STEPS && trouble == 0;
+    *progressed_r = steps >= FL_EPISODE_STEPS && trouble == 0;
     return success;
 }
 
@@ -587,7 +461,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->hypotheses[0].score = out->score;
         out->hypotheses[0].why.doubt = best - out->score;
         tell_remedy(out);
-        tell_faulty(&w, order[0], out);
+        fl_where(diagnosis, order[0]->cause, order[0]->finding, order[0]->n, &out->faulty);
     } else if (success || progressed) {
         out->outcome = FL_OUTCOME_HEALTHY;
         out->basis = success ? FL_BASIS_SUCCESS : FL_BASIS_PROGRESS;

@@ -102,8 +102,5 @@ struct fl_verdict {
  * unknown. Scores only: fl_calibrate (rules/calibration.h) makes confidences of them. */
 void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out);
 
-/* In a file that is appended to, the last run that shows anything: the one that counts. */
-uint32_t fl_stream_last_run(const struct fl_stream *stream);
-
 const char *fl_outcome_name(enum fl_outcome outcome);
 const char *fl_method_name(enum fl_method method);

@@ -613,3 +613,24 @@ void fl_diagnosis_end(struct fl_diagnosis *d)
     }
     d->findings_n = kept;
 }
+
+uint32_t fl_stream_last_run(const struct fl_stream *s)
+{
+    uint32_t run = s->runs_n - 1;
+    while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
+           !s->runs[run].success) {
+        run--;
+    }
+    return run;
+}
+
+bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b)
+{
+    if (a->place.stream == b->place.stream) {
+        return a->order < b->order;
+    }
+    if (a->place.has_time && b->place.has_time && a->place.time_ms != b->place.time_ms) {
+        return a->place.time_ms < b->place.time_ms;
+    }
+    return a->place.stream < b->place.stream;
+}

@@ -10,6 +10,8 @@
 #include "rules/ruleset.h"
 #include "rules/signals/series.h"
 
+/* Steps made after an error that show the job went on; fewer may be buffered output. */
+enum { FL_EPISODE_STEPS = 3 };
 enum { FL_FINDINGS_MAX = 2048, FL_FINDING_TEXT = 2048, FL_STREAMS_MAX = 4096 };
 
 struct fl_sighting {
@@ -124,3 +126,9 @@ const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
 long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */
+
+/* Of append-mode files: the last run that shows anything. */
+uint32_t fl_stream_last_run(const struct fl_stream *stream);
+
+/* By position within a stream, by time between streams, else by the order of the streams. */
+bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b);
