@@ -12,7 +12,7 @@ enum {
 
 struct note {
     uint32_t pattern;
-    enum { ANSWER_OPEN, ANSWER_NO, ANSWER_YES } answer; /* open: another line may be told otherwise */
+    enum { ANSWER_OPEN, ANSWER_NO, ANSWER_YES } answer; /* open: not settled for the shape */
 };
 
 struct fl_memo {

@@ -26,6 +26,6 @@ void fl_memo_watch(struct fl_memo *memo, size_t line);
 
 void fl_memo_note(struct fl_memo *memo, uint32_t pattern);
 
-/* blind: the pattern cannot tell one digit from another. Answers of patterns that were not noted are
- * passed over. */
+/* blind: the pattern cannot tell one digit from another. Answers of patterns that were not noted
+ * are passed over. */
 void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool blind);
