@@ -626,7 +626,7 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK && diagnoses) {
         status = add_builtin(set, attention_words, &set->attention, err);
         if (status == FL_OK) {
-            status = add_builtin(set, "Traceback \\(most recent call last\\)", &set->traceback,
+            status = add_builtin(set, "Traceback \\(most recent call last\\)|Exception ignored (?:in|on)[: ]", &set->traceback,
                                  err);
         }
     }

@@ -219,6 +219,7 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
     }
     if (p->opens || job->events.open_n) {
         const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
+        start = p->opens && !start ? fl_str_find(message, FL_LIT("Exception ignored")) : start;
         struct fl_str body = start ? fl_str_skip(message, (size_t)(start - message.p)) : message;
         job->event_place = *place_r;
         fl_events_feed(&job->events, key, body, at->number, at->offset, p->opens);

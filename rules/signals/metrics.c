@@ -346,6 +346,9 @@ static struct fl_str key_before(struct fl_str text, size_t number)
     if (end == number) {
         return (struct fl_str){text.p, 0};
     }
+    if (end > 3 && memcmp(text.p + end - 3, " is", 3) == 0) { /* "the loss is 3.1" */
+        end -= 3;
+    }
     if (end > 1 && text.p[end - 1] == ')') {
         size_t open = end - 1;
         while (open > 0 && end - open < UNIT_MAX && text.p[open] != '(') {
