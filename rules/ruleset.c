@@ -298,7 +298,9 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
     if (status == FL_OK) {
         status = fl_json_parse(fl_buf_str(&text), path, &root, err);
     }
-    if (status == FL_OK && fl_table_is(root)) {
+    if (status == FL_OK && fl_metrics_is(root)) {
+        status = fl_metrics_extend(&set->metrics, root, path, err);
+    } else if (status == FL_OK && fl_table_is(root)) {
         status = load_table(set, root, path, origin, complain, ctx, bad, err);
     } else if (status == FL_OK) {
         status = fl_rulefile_open(root, path, origin, set->taxonomy, &set->arena, &file, err);

@@ -59,11 +59,10 @@ static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
         out->set->cache = fits && !trial ? cache : NULL;
         out->set->left_out = trial ? trial->rules : NULL;
         out->set->left_out_n = trial ? trial->n : 0;
-        status = fl_metrics_load(fl_paths_data("rules/signals/metrics.json", path),
-                                 &out->set->metrics, err);
     }
-    static const char *const shipped[] = {"rules/tables", "rules/diagnosis", "rules/filters"};
-    for (size_t i = 0; status == FL_OK && i < 3; i++) {
+    static const char *const shipped[] = {"rules/tables", "rules/signals", "rules/diagnosis",
+                                          "rules/filters"};
+    for (size_t i = 0; status == FL_OK && i < 4; i++) {
         status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", complain,
                                      NULL, &out->bad, err);
     }
