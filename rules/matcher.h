@@ -36,6 +36,12 @@ struct fl_captures {
     size_t end;
 };
 
+/* What was captured under the name; NULL when nothing was, or no bytes. */
+const struct fl_str *fl_captured(const struct fl_captures *captures, const char *name);
+
+/* The whole number captured under the name, -1 when there is none ("61,200" is 61). */
+long fl_captured_number(const struct fl_captures *captures, const char *name);
+
 /* A pattern proposed for a line. */
 struct fl_candidate {
     uint32_t line;

@@ -116,6 +116,11 @@ struct fl_ruleset {
 /* Called for each fault found in a rule file: whole message, ready to print. */
 typedef void (*fl_ruleset_complain)(void *ctx, const char *message);
 
+/* Complains of a rule that is left out: "FILE: rule ID: WHAT", with the pattern (NULL: none) and a
+ * caret under the fault. */
+void fl_rule_complain(const struct fl_rule *rule, const char *what, const struct fl_str *pattern,
+                      size_t at, fl_ruleset_complain complain, void *ctx);
+
 enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
                               struct fl_err *err) FL_MUST_USE;
 void fl_ruleset_free(struct fl_ruleset *set);
@@ -137,17 +142,10 @@ enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, con
 enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
                               struct fl_err *err) FL_MUST_USE;
 
-/* Ends loading: makes the variants of table rules, builds the scanners, then holds every rule that
- * is not trusted against its own samples. A rule that fails one is complained of, counted in *bad_r
- * and no longer active. A row's sample must be matched, with that row's key, by a rule that uses the
- * table and came with it (same origin). */
+/* Ends loading: makes the variants of table rules, builds the scanners, then holds what is not
+ * trusted against its samples (samples.h). */
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
                                 size_t *bad_r, struct fl_err *err) FL_MUST_USE;
-
-/* Does the rule say yes to this text, taken as its scope takes it (a line, or lines)? */
-enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
-                             struct fl_match_work *lines, struct fl_match_work *events,
-                             struct fl_str text);
 
 /* Which rule a match of a rule's pattern stands for: the variant of the captured key. A key that no
  * row has is the rule itself, or UINT32_MAX (no match) when it names no cause. */

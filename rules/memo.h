@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the candidates of a line answered, kept for the lines of its shape (shape.h): of these only
+ * patterns are left that may give another answer, or said yes.
+ * For each batch fl_memo_begin; for each of its lines in turn fl_memo_recall, and where nothing is
+ * known fl_memo_watch, fl_memo_note for each pattern that may be proposed for a line of the shape,
+ * and the answers of those that are tried.
+ * Owns its table and the candidates it gives, which last until the next call. Threads: one. */
+#pragma once
+#include "rules/matcher.h"
+
+struct fl_memo;
+
+enum fl_status fl_memo_new(struct fl_memo **out, struct fl_err *err) FL_MUST_USE;
+void fl_memo_free(struct fl_memo *memo);
+
+/* A batch of lines, which must last while they are asked for. False: looking up does not pay, this
+ * batch is to go without. */
+bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n);
+
+/* False: nothing is known of the line's shape yet. */
+bool fl_memo_recall(struct fl_memo *memo, size_t line, const struct fl_candidate **out,
+                    size_t *out_n);
+
+/* From here to the next line, notes and answers are of this line's shape. */
+void fl_memo_watch(struct fl_memo *memo, size_t line);
+
+void fl_memo_note(struct fl_memo *memo, uint32_t pattern);
+
+/* blind: the pattern cannot tell one digit from another. Answers of patterns that were not noted are
+ * passed over. */
+void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool blind);
