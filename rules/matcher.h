@@ -55,9 +55,11 @@ void fl_matcher_free(struct fl_matcher *matcher);
 /* Checks a pattern (byte mode) and gives it the next number from 0. A bad one is FL_SYNTAX, with
  * the text of the error and *at_r the offset. */
 enum fl_pattern_flags {
-    FL_PATTERN_LINES = 1,  /* ^ and $ match at inner line ends */
-    FL_PATTERN_SILENT = 2, /* never proposed, only tried */
-    FL_PATTERN_TRUSTED = 4 /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
+    FL_PATTERN_LINES = 1,   /* ^ and $ match at inner line ends */
+    FL_PATTERN_SILENT = 2,  /* never proposed, only tried */
+    FL_PATTERN_TRUSTED = 4, /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
+    FL_PATTERN_ENOUGH = 8   /* once one of these says yes to a line, nobody asks the others; they are
+                               tried on the whole line */
 };
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;

@@ -140,7 +140,8 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
     bool applies = rule->state == FL_STATE_ACTIVE;
-    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U);
+    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U) |
+                     (rule->is_filter ? FL_PATTERN_ENOUGH : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }
@@ -195,16 +196,16 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         ++*bad_r;
         return FL_OK;
     }
-    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){index, 0},
+    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){index, 0, false},
                                         &bad, &at, &err);
     if (status == FL_OK) {
         faulty = &rule->all;
-        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){index, 1}, &bad, &at,
+        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){index, 1, false}, &bad, &at,
                              &err);
     }
     if (status == FL_OK) {
         faulty = &rule->none;
-        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){index, 2}, &bad,
+        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){index, 2, false}, &bad,
                              &at, &err);
     }
     if (status == FL_NOMEM) {
@@ -424,7 +425,7 @@ static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint
     if (status != FL_OK) {
         return status;
     }
-    return own(set, false, *number_r, (struct fl_pattern_owner){UINT32_MAX, 0});
+    return own(set, false, *number_r, (struct fl_pattern_owner){UINT32_MAX, 0, false});
 }
 
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
@@ -458,5 +459,13 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK) {
         status = fl_matcher_ready(set->events, err);
     }
-    return status == FL_OK ? fl_samples_check(set, complain, ctx, bad, err) : status;
+    if (status == FL_OK) {
+        status = fl_samples_check(set, complain, ctx, bad, err);
+    }
+    for (uint32_t i = 0; status == FL_OK && i < set->line_patterns_n; i++) {
+        struct fl_pattern_owner *owner = &set->line_owner[i];
+        const struct fl_rule *rule = owner->rule == UINT32_MAX ? NULL : &set->rules[owner->rule];
+        owner->drops = rule && rule->is_filter && !rule->broken && rule->state == FL_STATE_ACTIVE;
+    }
+    return status;
 }

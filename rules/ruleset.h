@@ -86,6 +86,7 @@ struct fl_rule {
 struct fl_pattern_owner {
     uint32_t rule;
     uint8_t kind; /* 0 any, 1 all, 2 none */
+    bool drops; /* from ready on: of an active filter rule */
 };
 
 struct fl_ruleset {
