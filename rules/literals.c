@@ -100,8 +100,8 @@ static bool take_quantifier(struct reader *r, bool *repeats_r)
     bool needed = true;
     struct fl_quantifier q;
     *repeats_r = false;
-    do {
-        q = fl_quantifier_at((struct fl_str){r->p, (size_t)(r->end - r->p)});
+    do { /* behind a broken piece the cursor may stand past the end */
+        q = fl_quantifier_at((struct fl_str){r->p, r->p < r->end ? (size_t)(r->end - r->p) : 0});
         r->p += q.n;
         r->unsure |= q.unsure;
         *repeats_r |= q.n > 0;

@@ -137,7 +137,7 @@ enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
     }
     s->hash = hash_words;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2") && !getenv("FAULTLINE_NO_AVX2")) {
         s->hash = hash_avx2;
     }
 #endif
@@ -193,11 +193,6 @@ void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape)
         way = one->hash == shape->hash ? i : way;
     }
     shapes->table[set * WAYS + way] = *shape;
-}
-
-void fl_shapes_forget(struct fl_shapes *shapes)
-{
-    memset(shapes->table, 0, FL_SHAPES * sizeof *shapes->table);
 }
 
 bool fl_shapes_pay(struct fl_shapes *shapes, size_t n)

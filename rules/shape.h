@@ -34,9 +34,6 @@ void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash); /* it will 
 const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash);
 void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape);
 
-/* Rules changed: nothing is known any more. */
-void fl_shapes_forget(struct fl_shapes *shapes);
-
 /* Does looking up pay for the next n lines? Where shapes hardly repeat it does not, and is tried
  * again after a while. */
 bool fl_shapes_pay(struct fl_shapes *shapes, size_t n);
