@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
     {"diagnose", fl_cmd_diagnose, "say why a job failed, with the line that proves it"},
     {"filter", fl_cmd_filter, "print the lines of a log that are not routine"},
+    {"templates", fl_cmd_templates, "say what a log says again and again, each kind of line once"},
     {"rules", fl_cmd_rules, "list, show, test, lint, import and export rules"},
     {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
