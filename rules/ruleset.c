@@ -21,6 +21,11 @@ static const char attention_words[] =
     "invalid|corrupt|lost|unreachable|core dumped|assert|\\bnan\\b|nvrm|unexpected|mismatch|"
     "exit code|cancelled";
 
+struct fl_str fl_ruleset_lexicon(void)
+{
+    return FL_LIT(attention_words);
+}
+
 const char *fl_role_name(enum fl_role role)
 {
     static const char *const names[] = {"root",     "symptom",    "confirmation", "benign",

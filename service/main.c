@@ -18,6 +18,7 @@ static const struct {
     {"filter", fl_cmd_filter, "print the lines of a log that are not routine"},
     {"templates", fl_cmd_templates, "say what a log says again and again, each kind of line once"},
     {"rules", fl_cmd_rules, "list, show, test, lint, import and export rules"},
+    {"learn", fl_cmd_learn, "propose filter rules from what a job says again and again"},
     {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
     {"config", fl_cmd_config, "show each setting and where it came from"},
