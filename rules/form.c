@@ -7,11 +7,13 @@
 
 #include <string.h>
 
-enum { WINDOW = 512, RUNS = 9, QUOTED = 300, MANY_NUMBERS = 4 };
+enum { WINDOW = 512, RUNS = 9, QUOTED = 300, PROSE = 3, HEX = 4, MANY_NUMBERS = 4 };
 
 struct scan {
     char text[FL_FORM_LINE]; /* without escape sequences */
     uint16_t from[FL_FORM_LINE]; /* where in the line each byte was */
+    char masked[WINDOW];         /* the first bytes, each run of digits replaced by its number */
+    size_t masked_n;
     size_t n;
     bool cut;
     bool escape_last;
@@ -91,7 +93,7 @@ static bool escaped(const struct scan *s, size_t i)
 
 static size_t peel(const struct fl_form_peel *with, struct scan *s, struct fl_str *node_r)
 {
-    char masked[WINDOW];
+    char *masked = s->masked;
     uint16_t run_at[RUNS + 1] = {0};
     size_t n = s->n < WINDOW ? s->n : WINDOW;
     size_t runs = 0;
@@ -105,6 +107,7 @@ static size_t peel(const struct fl_form_peel *with, struct scan *s, struct fl_st
     }
     long rank = -1;
     struct fl_str node = {masked, 0};
+    s->masked_n = n;
     size_t peeled = with ? with->peel((struct fl_str){masked, n}, &rank, &node) : 0;
     if (rank > 0) {
         size_t run = run_at[rank % 10];
@@ -284,21 +287,23 @@ static size_t hex_length(const struct scan *s, size_t i)
     if (fl_is_digit(at(s, i)) && at(s, i + 1) == 'x') {
         for (n = 2; is_hex(at(s, i + n)); n++) {
         }
-        return n >= 6 && !is_alnum(at(s, i + n)) ? n : 0;
+        return n > 2 && !is_alnum(at(s, i + n)) ? n : 0;
     }
     size_t letters = 0;
+    size_t capitals = 0; /* E0314 begins a line of glog */
     size_t figures = 0;
     size_t group = 0;
     for (; is_hex(at(s, i + n)) || (at(s, i + n) == '-' && n && is_hex(at(s, i + n + 1))); n++) {
         group += at(s, i + n) == '-';
         letters += fl_is_alpha(at(s, i + n));
+        capitals += at(s, i + n) >= 'A' && at(s, i + n) <= 'F';
         figures += fl_is_digit(at(s, i + n));
     }
     bool over = !is_alnum(at(s, i + n)) && at(s, i + n) != '_';
     if (group == 4 && n == 36 && over) {
         return n; /* a UUID */
     }
-    return over && !group && letters && figures && n >= 6 ? n : 0;
+    return over && !group && letters && figures && n >= (capitals ? 2 * HEX : HEX) ? n : 0;
 }
 
 static size_t host_length(const struct scan *s, size_t i)
@@ -385,17 +390,17 @@ static size_t path_length(const struct scan *s, size_t i)
     return tail && tail < n && s->text[i + tail - 1] == ':' ? tail - 1 : n;
 }
 
-/* What stands between two quotes, when there is a blank in it; 0 otherwise. */
+/* What stands between two quotes, when it is more than a few words; 0 otherwise. */
 static size_t quoted_length(const struct scan *s, size_t i)
 {
     char quote = s->text[i];
-    bool blank = false;
+    size_t blanks = 0;
     for (size_t n = 1; n < QUOTED && i + n < s->n; n++) {
         char c = s->text[i + n];
         if (c == quote) {
-            return n > 1 && blank && !is_alnum(at(s, i + n + 1)) ? n - 1 : 0;
+            return blanks >= PROSE && !is_alnum(at(s, i + n + 1)) ? n - 1 : 0;
         }
-        blank |= c == ' ';
+        blanks += c == ' ';
     }
     return 0;
 }
@@ -554,7 +559,14 @@ void fl_form_of(const struct fl_form_peel *with, struct fl_str line, struct fl_f
     size_t peeled = peel(with, &s, &node);
     size_t start = peeled + stamp_length(&s, peeled);
     head_describe(&s, start, peeled, node);
-    say(&s, start);
+    size_t host = 0;
+    if (with && start < s.masked_n) {
+        host = with->host((struct fl_str){s.masked + start, s.masked_n - start});
+        if (host) {
+            put(out, FL_FIELD_HOST);
+        }
+    }
+    say(&s, start + host);
     if (s.cut || out->full) {
         out->text[out->n++] = FL_FIELD_REST;
     }

@@ -34,9 +34,11 @@ enum fl_field {
 };
 
 /* What the service knows of launchers: how many bytes of the line their prefixes take, the rank
- * they give (-1), and the slice that names a host (empty). */
+ * they give (-1), and the slice that names a host (empty); and how long the name of a host is with
+ * which a message begins (0). */
 struct fl_form_peel {
     size_t (*peel)(struct fl_str line, long *rank_r, struct fl_str *node_r);
+    size_t (*host)(struct fl_str message);
 };
 
 struct fl_form {

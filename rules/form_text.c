@@ -27,7 +27,7 @@ enum fl_status fl_form_pattern(struct fl_str form, struct fl_buf *out, size_t *l
                                                     "[-+\\d.,;:|/<>()\\[\\]e\\s]+",
                                                     "[\\da-fA-Fx-]+",
                                                     "\\S+",
-                                                    "[\\d.]+(?::\\d+)?",
+                                                    "[\\w.:-]+",
                                                     "\\d[\\d:.,/TZ_+ -]*",
                                                     "[^\"']*",
                                                     "\\|[^|]*\\|",

@@ -296,14 +296,14 @@ void fl_templates_stream(struct fl_templates *t, uint32_t stream, int group, lon
 
 /* ---- templates ---- */
 
-static void sum_up(struct fl_templates *t, const struct fl_joined *joined, struct fl_template *out)
+static void sum_up(struct fl_templates *t, struct fl_str form, const uint32_t *members,
+                   uint32_t members_n, struct fl_template *out)
 {
     uint64_t ranks[FL_TEMPLATE_RANK_WORDS] = {0};
-    *out = (struct fl_template){.form = {joined->text, joined->n},
-                                .id = fl_hash((struct fl_str){joined->text, joined->n}, 0),
-                                .forms = joined->members_n, .members = joined->members};
-    for (uint32_t i = 0; i < joined->members_n; i++) {
-        const struct fl_counted *f = &t->forms[joined->members[i]];
+    *out = (struct fl_template){.form = form, .id = fl_hash(form, 0), .forms = members_n,
+                                .members = members};
+    for (uint32_t i = 0; i < members_n; i++) {
+        const struct fl_counted *f = &t->forms[members[i]];
         out->count[0] += f->count[0];
         out->count[1] += f->count[1];
         out->guarded += f->guarded;
@@ -359,12 +359,19 @@ enum fl_status fl_templates_settle(struct fl_templates *t, const struct fl_templ
         return fl_fail(err, FL_NOMEM, "no memory for templates");
     }
     for (size_t i = 0; i < t->joined.n; i++) {
-        sum_up(t, &t->joined.items[i], &t->templates[i]);
+        const struct fl_joined *one = &t->joined.items[i];
+        sum_up(t, (struct fl_str){one->text, one->n}, one->members, one->members_n,
+               &t->templates[i]);
     }
     qsort(t->templates, t->joined.n, sizeof *t->templates, by_count);
     *out = t->templates;
     *n_r = t->joined.n;
     return FL_OK;
+}
+
+void fl_templates_member(struct fl_templates *t, const uint32_t *member, struct fl_template *out)
+{
+    sum_up(t, fl_templates_form(t, *member), member, 1, out);
 }
 
 uint64_t fl_templates_lines(const struct fl_templates *t)

@@ -22,7 +22,7 @@
 enum {
     FL_TEMPLATES = 16384,
     FL_TEMPLATES_BYTES = 24 << 20,
-    FL_TEMPLATE_SAMPLE = 1024, /* bytes kept of a first or last line */
+    FL_TEMPLATE_SAMPLE = 4096, /* bytes kept of a first or last line */
     FL_TEMPLATE_HEADS = 64,    /* prefixes with time stamps, as regular expressions */
     FL_TEMPLATE_RANKS = 256,   /* told apart; higher ones share */
     FL_TEMPLATE_STREAMS = 64,
@@ -94,5 +94,7 @@ enum fl_status fl_templates_settle(struct fl_templates *t, const struct fl_templ
 uint64_t fl_templates_lines(const struct fl_templates *t);
 uint64_t fl_templates_other(const struct fl_templates *t); /* of no template, for want of room */
 uint32_t fl_templates_ranks(const struct fl_templates *t); /* ranks or streams in all */
+/* One form of a template as a template of its own. */
+void fl_templates_member(struct fl_templates *t, const uint32_t *member, struct fl_template *out);
 struct fl_str fl_templates_form(const struct fl_templates *t, uint32_t member);
 struct fl_str fl_templates_head(const struct fl_templates *t, unsigned bit);

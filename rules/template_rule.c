@@ -3,6 +3,8 @@
 
 enum { VARIANTS = 6, VARIANTS_ASKED = 512 };
 
+const char fl_template_rule_too_little[] = "holds too few bytes that never vary";
+
 struct rule {
     const struct fl_templates *templates;
     const struct fl_template *of;
@@ -158,7 +160,7 @@ enum fl_status fl_template_rule(const struct fl_templates *t, const struct fl_te
         *why_r = words == 1 ? "is too long" : NULL;
     }
     if (!*why_r && r.literal < FL_TEMPLATE_RULE_LITERAL) {
-        *why_r = "holds too few bytes that never vary";
+        *why_r = fl_template_rule_too_little;
     }
     if (!*why_r) {
         fl_buf_add_text(out, "^");

@@ -8,6 +8,9 @@
 
 enum { FL_TEMPLATE_RULE_BYTES = 1900, FL_TEMPLATE_RULE_LITERAL = 12, FL_TEMPLATE_RULE_HEADS = 8 };
 
+/* Why there is no rule when words vary that would tell: its forms, each alone, may do better. */
+extern const char fl_template_rule_too_little[];
+
 /* FL_DENIED: there can be no rule; *why_r says so in a few words. lexicon: words of failure, as
  * alternatives of a pattern. */
 enum fl_status fl_template_rule(const struct fl_templates *t, const struct fl_template *of,

@@ -30,11 +30,19 @@ static size_t peel(struct fl_str line, long *rank_r, struct fl_str *node_r)
     return n;
 }
 
-/* Roles whose lines are routine. */
+static size_t host(struct fl_str message)
+{
+    struct fl_prefix said;
+    bool first = fl_prefix_from_message(message, &said, NULL) && said.node.p == message.p;
+    return first ? said.node.n : 0;
+}
+
+/* Roles whose lines are routine: the diagnosis reads them whether they are filtered or not, and
+ * nobody looks for them in what is left. */
 static bool is_routine(const struct fl_rule *rule)
 {
     return rule->role == FL_ROLE_PROGRESS || rule->role == FL_ROLE_METRIC ||
-           rule->role == FL_ROLE_BENIGN;
+           rule->role == FL_ROLE_ROLL || rule->role == FL_ROLE_BENIGN;
 }
 
 static enum fl_line_kind judge(struct fl_mine *m, struct fl_str line, const struct fl_candidate *c,
@@ -85,7 +93,7 @@ enum fl_status fl_mine_new(const struct fl_ruleset *set, bool raw, struct fl_min
     if (!m) {
         return fl_fail(err, FL_NOMEM, "no memory for templates");
     }
-    struct fl_template_ask ask = {.prefixes = {peel}, .kind = set ? kind_of : NULL, .ctx = m};
+    struct fl_template_ask ask = {.prefixes = {peel, host}, .kind = set ? kind_of : NULL, .ctx = m};
     m->set = set;
     m->raw = raw;
     enum fl_status status = fl_templates_new(&ask, &m->templates, err);

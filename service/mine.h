@@ -7,7 +7,7 @@
 struct fl_mine;
 
 /* With a rule set it is known which lines are progress and which are alarming: a diagnosis rule
- * knows them in a role other than progress, metric or benign, or they hold a word that failures
+ * knows them in a role other than progress, metric, roll or benign, or they hold a word that failures
  * use. NULL: all are plain. raw: lines as they lie in the file, for what is to match them so;
  * otherwise a progress bar's redraws are lines, and colour is gone. */
 enum fl_status fl_mine_new(const struct fl_ruleset *set, bool raw, struct fl_mine **out,

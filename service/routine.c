@@ -4,10 +4,11 @@
 #include "rules/learn.h"
 #include "rules/template_rule.h"
 #include "service/base/clock.h"
+#include "service/mine.h"
 
 #include <stdio.h>
 
-enum { OFTEN_HEALTHY = 3, OFTEN = 8, MOMENTS = 3 };
+enum { OFTEN_HEALTHY = 2, OFTEN = 8, MOMENTS = 3 };
 
 static void refuse(struct fl_routine_result *r, const struct fl_template *t, const char *why)
 {
@@ -30,7 +31,7 @@ static const char *too_new(const struct fl_templates *all, const struct fl_templ
                            bool healthy)
 {
     if (healthy) {
-        return t->count[0] < OFTEN_HEALTHY ? "came less than 3 times" : NULL;
+        return t->count[0] < OFTEN_HEALTHY ? "came once" : NULL;
     }
     if (t->count[0] - t->guarded < OFTEN) {
         return "came less than 8 times before the end";
@@ -69,9 +70,10 @@ static enum fl_status propose(const struct fl_template *t, struct fl_str pattern
     return FL_OK;
 }
 
+/* One template, or one form of it; *why_r: why there is no proposal. */
 static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t,
                                const struct fl_routine_request *request,
-                               struct fl_routine_result *r, struct fl_err *err)
+                               struct fl_routine_result *r, const char **why_r, struct fl_err *err)
 {
     struct fl_templates *all = fl_mine_templates(mine);
     struct fl_buf pattern;
@@ -87,8 +89,8 @@ static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t
     if (!why && r->proposed + r->known >= FL_ROUTINE_MAX) {
         why = "there are more frequent ones";
     }
+    *why_r = why;
     if (why) {
-        refuse(r, t, why);
         status = FL_OK;
     } else if (status == FL_OK) {
         status = propose(t, fl_buf_str(&pattern), request, r, err);
@@ -99,7 +101,30 @@ static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t
     return status;
 }
 
-enum fl_status fl_routine_propose(struct fl_mine *mine, const struct fl_routine_request *request,
+static enum fl_status consider_all(struct fl_mine *mine, const struct fl_template *t,
+                                   const struct fl_routine_request *request,
+                                   struct fl_routine_result *r, struct fl_err *err)
+{
+    const char *why = NULL;
+    enum fl_status status = consider(mine, t, request, r, &why, err);
+    if (why != fl_template_rule_too_little || t->forms == 1) {
+        if (why) {
+            refuse(r, t, why);
+        }
+        return status;
+    }
+    for (uint32_t i = 0; status == FL_OK && i < t->forms; i++) {
+        struct fl_template one;
+        fl_templates_member(fl_mine_templates(mine), &t->members[i], &one);
+        status = consider(mine, &one, request, r, &why, err);
+        if (why) {
+            refuse(r, &one, why);
+        }
+    }
+    return status;
+}
+
+static enum fl_status propose_all(struct fl_mine *mine, const struct fl_routine_request *request,
                                   struct fl_routine_result *out, struct fl_err *err)
 {
     const struct fl_template *list = NULL;
@@ -108,8 +133,23 @@ enum fl_status fl_routine_propose(struct fl_mine *mine, const struct fl_routine_
     *out = (struct fl_routine_result){.templates = out->templates,
                                       .lines = fl_templates_lines(fl_mine_templates(mine))};
     for (size_t i = 0; status == FL_OK && i < out->templates; i++) {
-        status = consider(mine, &list[i], request, out, err);
+        status = consider_all(mine, &list[i], request, out, err);
     }
+    return status;
+}
+
+enum fl_status fl_routine_learn(const struct fl_routine_request *request, const char *const *paths,
+                                size_t n, struct fl_routine_result *out, struct fl_err *err)
+{
+    struct fl_mine *mine = NULL;
+    enum fl_status status = fl_mine_new(request->set, true, &mine, err);
+    for (size_t i = 0; status == FL_OK && i < n; i++) {
+        status = fl_mine_read(mine, paths[i], 0, err);
+    }
+    if (status == FL_OK) {
+        status = propose_all(mine, request, out, err);
+    }
+    fl_mine_free(mine);
     return status;
 }
 

@@ -2,7 +2,7 @@
 /* Templates of a job in, proposed filter rules in the state folder out (rules/learn.h: seen and
  * listed, not applied until someone approves or they have proved themselves). */
 #pragma once
-#include "service/mine.h"
+#include "rules/ruleset.h"
 
 enum { FL_ROUTINE_MAX = 200, FL_ROUTINE_REASONS = 12 };
 
@@ -29,9 +29,10 @@ struct fl_routine_result {
     size_t refused_n;
 };
 
-/* Settles the templates of mine, which must know the rule set, and proposes. */
-enum fl_status fl_routine_propose(struct fl_mine *mine, const struct fl_routine_request *request,
-                                  struct fl_routine_result *out, struct fl_err *err) FL_MUST_USE;
+/* Reads the files and folders, which are one job or runs of one, and proposes. */
+enum fl_status fl_routine_learn(const struct fl_routine_request *request, const char *const *paths,
+                                size_t n, struct fl_routine_result *out,
+                                struct fl_err *err) FL_MUST_USE;
 
 /* A few lines: what was proposed, what was refused and why. */
 void fl_routine_report(const struct fl_routine_result *result, struct fl_buf *out);

@@ -10,22 +10,6 @@
 
 #include <unistd.h>
 
-static enum fl_status run(struct fl_routine_request *request, char **paths, int n,
-                          struct fl_routine_result *result, struct fl_err *err)
-{
-    struct fl_mine *mine = NULL;
-    enum fl_status status = fl_mine_new(request->set, true, &mine, err);
-    for (int i = 0; status == FL_OK && i < n; i++) {
-        status = fl_mine_read(mine, paths[i], 0, err);
-    }
-    request->job = request->job ? request->job : paths[0];
-    if (status == FL_OK) {
-        status = fl_routine_propose(mine, request, result, err);
-    }
-    fl_mine_free(mine);
-    return status;
-}
-
 static enum fl_status report(const struct fl_routine_result *result, struct fl_err *err)
 {
     struct fl_buf text;
@@ -49,7 +33,9 @@ static enum fl_status learn(struct fl_config *config, struct fl_routine_request 
                                 : fl_fail(err, FL_USAGE, "no state folder; name one with --state");
     if (status == FL_OK) {
         request->set = book.set;
-        status = run(request, argv + 1, argc - 1, &result, err);
+        request->job = request->job ? request->job : argv[1];
+        status = fl_routine_learn(request, (const char *const *)(argv + 1), (size_t)argc - 1,
+                                  &result, err);
     }
     if (status == FL_OK) {
         status = report(&result, err);
