@@ -57,10 +57,10 @@ static size_t escape(struct fl_str s)
         return 0;
     }
     size_t n = 2;
-    while (n < s.n && (s.p[n] < '@' || s.p[n] > '~')) {
+    while (n < s.n && (fl_is_digit(s.p[n]) || s.p[n] == ';' || s.p[n] == '?')) {
         n++;
     }
-    return n < s.n ? n + 1 : 0;
+    return n < s.n && fl_is_alpha(s.p[n]) ? n + 1 : 0;
 }
 
 static void clean(struct scan *s, struct fl_str line)
@@ -245,7 +245,7 @@ static void head_add(struct fl_form *f, const char *text, size_t n)
 
 static void head_describe(struct scan *s, size_t n, size_t stamp, struct fl_str node)
 {
-    static const char escape_any[] = "(?:\\e\\[[\\d;]*m)*";
+    static const char escape_any[] = "(?:\\e\\[[\\d;?]*[A-Za-z])*";
     for (size_t i = 0; i < n;) {
         char c = s->text[i];
         size_t step = 1;
@@ -414,14 +414,14 @@ static void put(struct fl_form *f, char c)
     }
 }
 
-/* Puts a number; the last of many takes the others and what is between them. */
-static void put_number(struct fl_form *f, char field)
+/* Puts a number without a unit; the last of many takes the others and what is between them. */
+static void put_number(struct fl_form *f)
 {
     size_t from = f->n;
     size_t found = 0;
     for (size_t i = f->n; i > 0; i--) {
         char c = f->text[i - 1];
-        if (fl_form_is_number(c) && c != FL_FIELD_INT) {
+        if (c == FL_FIELD_NUM || c == FL_FIELD_NUMS) {
             from = i - 1;
             found += c == FL_FIELD_NUMS ? MANY_NUMBERS : 1;
         } else if (!strchr(" ,;|/[]()<>:-", c) || f->n - i > 3 * MANY_NUMBERS) {
@@ -432,7 +432,7 @@ static void put_number(struct fl_form *f, char field)
         f->n = from;
         put(f, FL_FIELD_NUMS);
     } else {
-        put(f, field);
+        put(f, FL_FIELD_NUM);
     }
 }
 
@@ -517,23 +517,20 @@ static void say(struct scan *s, size_t start)
             put(s->out, FL_FIELD_ESCAPE);
         }
         if (is_blank(s->text[i])) {
-            size_t from = i;
             while (i < s->n && is_blank(s->text[i])) {
                 i++;
             }
-            char before = from > start ? s->text[from - 1] : ' ';
+            char before = s->out->n ? s->out->text[s->out->n - 1] : '\0';
             if (!fl_is_digit(at(s, i)) || !fl_form_pads(before)) {
                 put(s->out, ' ');
             }
             continue;
         }
         size_t n = field_at(s, i, start, &field);
-        if (n) {
-            if (fl_form_is_number((char)field) && field != FL_FIELD_INT) {
-                put_number(s->out, (char)field);
-            } else {
-                put(s->out, (char)field);
-            }
+        if (n && field == FL_FIELD_NUM) {
+            put_number(s->out);
+        } else if (n) {
+            put(s->out, (char)field);
         } else {
             n = put_pair(s, i, start);
             n = n ? n : put_plain(s, i);

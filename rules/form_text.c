@@ -34,7 +34,7 @@ enum fl_status fl_form_pattern(struct fl_str form, struct fl_buf *out, size_t *l
                                                     "\\S+",
                                                     ".*",
                                                     ".",
-                                                    "(?:\\e\\[[\\d;]*m)*"};
+                                                    "(?:\\e\\[[\\d;?]*[A-Za-z])*"};
     for (size_t i = 0; i < form.n; i++) {
         unsigned char c = (unsigned char)form.p[i];
         char next = i + 1 < form.n ? form.p[i + 1] : '\0';

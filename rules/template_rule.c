@@ -63,12 +63,15 @@ static void add_varying(struct rule *r, size_t number)
         fl_buf_add_text(&r->body, "\\S+");
         return;
     }
-    size_t uncounted = 0;
+    size_t least = SIZE_MAX;
     for (size_t k = 0; k < n; k++) {
+        size_t literal = 0;
         fl_buf_add_text(&r->body, k ? "|" : "(?:");
         r->free |= is_free(seen[k]);
-        fl_form_pattern(seen[k], &r->body, &uncounted);
+        fl_form_pattern(seen[k], &r->body, &literal);
+        least = literal < least ? literal : least;
     }
+    r->literal += n ? least : 0;
     fl_buf_add_text(&r->body, ")");
 }
 
