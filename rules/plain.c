@@ -168,7 +168,7 @@ static struct part class_part(struct reader *r, const struct class *class)
         if (class->byte[c] != class->negated) {
             n++;
             one = c;
-            blank |= fl_is_space((char)c);
+            blank |= c == ' '; /* other blanks hold no sentence together */
             alpha |= fl_is_alpha((char)c);
         }
     }

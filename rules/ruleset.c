@@ -153,7 +153,8 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    bool applies = rule->state == FL_STATE_ACTIVE;
+    bool applies = rule->state == FL_STATE_ACTIVE ||
+                   (rule->state == FL_STATE_SHADOW && rule->scope == FL_SCOPE_LINE);
     unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
