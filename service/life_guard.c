@@ -2,7 +2,6 @@
 #include "service/life.h"
 
 #include "service/base/fsio.h"
-#include "service/base/log.h"
 #include "service/paths.h"
 
 #include <stdio.h>
@@ -16,15 +15,31 @@ static enum fl_status guard_incident(void *ctx, const struct fl_incident *in, st
     return fl_guard_add(ctx, in->text, in->cause, fl_str_of(whence), err);
 }
 
-/* The shipped incidents, also where the user's store forgot one. */
+/* The shipped incidents as they are shipped: the user's store may have forgotten one. */
 static enum fl_status guard_seeds(const char *path, struct fl_guard *guard, struct fl_err *err)
 {
-    struct fl_incidents *seeds = NULL;
-    enum fl_status status = fl_incidents_open(NULL, path, false, &seeds, err);
-    if (status == FL_OK) {
-        status = fl_incidents_list(seeds, FL_LIT(""), 0, guard_incident, guard, err);
+    struct fl_buf text;
+    fl_buf_init(&text, TEXT_BYTES);
+    enum fl_status status = fl_fsio_read(path, &text, err);
+    struct fl_str rest = fl_buf_str(&text);
+    while (status == FL_OK && rest.n) {
+        const char *nl = memchr(rest.p, '\n', rest.n);
+        struct fl_str line = {rest.p, nl ? (size_t)(nl - rest.p) : rest.n};
+        fl_json *root = NULL;
+        rest = fl_str_skip(rest, nl ? line.n + 1 : line.n);
+        if (fl_str_trim(line).n == 0) {
+            continue;
+        }
+        status = fl_json_parse(line, path, &root, err);
+        if (status == FL_OK) {
+            const struct fl_incident in = {.id = fl_json_get_str(root, "id"),
+                                           .cause = fl_json_get_str(root, "cause"),
+                                           .text = fl_json_get_str(root, "text")};
+            status = guard_incident(guard, &in, err);
+        }
+        fl_json_free(root);
     }
-    fl_incidents_close(seeds);
+    fl_buf_free(&text);
     return status;
 }
 
