@@ -193,8 +193,12 @@ static bool runs_away(struct trial *t, char *hostile, size_t size, int64_t limit
     for (size_t i = 0; !away && i <= sizeof seeds / sizeof *seeds; i++) {
         struct fl_str seed =
             i < sizeof seeds / sizeof *seeds ? fl_str_of(seeds[i]) : (struct fl_str){sample.p, tail};
-        for (size_t k = 0; seed.n && k < size; k++) {
-            hostile[k] = seed.p[k % seed.n];
+        if (seed.n == 0) {
+            continue;
+        }
+        memcpy(hostile, seed.p, seed.n);
+        for (size_t k = seed.n; k < size; k *= 2) {
+            memcpy(hostile + k, hostile, k < size - k ? k : size - k);
         }
         memcpy(hostile + size - tail, sample.p, tail);
         for (int spoilt = 0; !away && spoilt < 2; spoilt++) { /* as it is, and one that fails late */
