@@ -144,9 +144,11 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    bool applies = rule->state == FL_STATE_ACTIVE;
+    bool applies = rule->state == FL_STATE_ACTIVE ||
+                   (rule->state == FL_STATE_SHADOW && rule->scope == FL_SCOPE_LINE);
+    bool drops = rule->is_filter && rule->state == FL_STATE_ACTIVE && !fl_rule_is_learned(rule);
     unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U) |
-                     (rule->is_filter ? FL_PATTERN_ENOUGH : 0U);
+                     (drops ? FL_PATTERN_ENOUGH : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }
@@ -201,16 +203,16 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         ++*bad_r;
         return FL_OK;
     }
-    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){index, 0, false},
+    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){.rule = index, .kind = 0},
                                         &bad, &at, &err);
     if (status == FL_OK) {
         faulty = &rule->all;
-        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){index, 1, false}, &bad, &at,
+        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){.rule = index, .kind = 1}, &bad, &at,
                              &err);
     }
     if (status == FL_OK) {
         faulty = &rule->none;
-        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){index, 2, false}, &bad,
+        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){.rule = index, .kind = 2}, &bad,
                              &at, &err);
     }
     if (status == FL_NOMEM) {
@@ -430,7 +432,7 @@ static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint
     if (status != FL_OK) {
         return status;
     }
-    return own(set, false, *number_r, (struct fl_pattern_owner){UINT32_MAX, 0, false});
+    return own(set, false, *number_r, (struct fl_pattern_owner){.rule = UINT32_MAX, .kind = 0});
 }
 
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
@@ -471,6 +473,7 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
         struct fl_pattern_owner *owner = &set->line_owner[i];
         const struct fl_rule *rule = owner->rule == UINT32_MAX ? NULL : &set->rules[owner->rule];
         owner->drops = rule && rule->is_filter && !rule->broken && rule->state == FL_STATE_ACTIVE;
+        owner->learned = rule && fl_rule_is_learned(rule);
     }
     return status;
 }

@@ -30,6 +30,7 @@ struct options {
     int format;
     bool follow;
     bool offline;
+    bool no_learned;
     bool explain;
     bool learn;
     const char *state;
@@ -139,6 +140,7 @@ int fl_cmd_diagnose(int argc, char **argv)
         {"follow", 'F', FL_OPT_FLAG, NULL,
          "read on as the file grows; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
         {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},
+        {"no-learned", 0, FL_OPT_FLAG, NULL, "go without learned rules", &o.no_learned},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned rules, incidents)", &o.state},
         {"fail-on", 0, FL_OPT_CHOICE, "low|medium|high|critical",
          "exit 1 when the job failed with this severity or worse", &o.fail_on},
@@ -182,6 +184,7 @@ int fl_cmd_diagnose(int argc, char **argv)
         return fl_cmd_fail(&err);
     }
     config.offline = o.offline;
+    config.no_learned = o.no_learned;
     fl_config_flag(&config, FL_SET_STATE, o.state);
     fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
     fl_config_flag(&config, FL_SET_MODEL, o.model);
