@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char schema[] =
+/* What leads from each schema to the next. */
+static const char *const steps[FL_STORE_SCHEMA] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE incidents(row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
     " cause TEXT NOT NULL, stack TEXT NOT NULL, title TEXT NOT NULL, summary TEXT NOT NULL,"
@@ -32,7 +33,23 @@ static const char schema[] =
     "CREATE VIRTUAL TABLE incidents_vocab USING fts5vocab(incidents_fts, row);"
     "CREATE TRIGGER incidents_deleted AFTER DELETE ON incidents BEGIN"
     " DELETE FROM vectors WHERE row = old.row; END;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
+
+    "CREATE TABLE rule_journal(seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL,"
+    " actor TEXT NOT NULL, rule TEXT NOT NULL, was TEXT NOT NULL, now TEXT NOT NULL,"
+    " reason TEXT NOT NULL);"
+    "CREATE INDEX rule_journal_rule ON rule_journal(rule);"
+    "CREATE TRIGGER rule_journal_kept BEFORE DELETE ON rule_journal BEGIN"
+    " SELECT RAISE(ABORT, 'the journal is only added to'); END;"
+    "CREATE TRIGGER rule_journal_fixed BEFORE UPDATE ON rule_journal BEGIN"
+    " SELECT RAISE(ABORT, 'the journal is only added to'); END;"
+    "CREATE TABLE rule_use(row INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL,"
+    " job TEXT NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL, state TEXT NOT NULL,"
+    " lines INTEGER NOT NULL, telling INTEGER NOT NULL, total INTEGER NOT NULL,"
+    " sample TEXT NOT NULL, seen TEXT NOT NULL, UNIQUE(rule, job));"
+    "CREATE TABLE rule_total(rule TEXT PRIMARY KEY, jobs INTEGER NOT NULL,"
+    " lines INTEGER NOT NULL) WITHOUT ROWID;"
+    "PRAGMA user_version = 2;"};
 
 enum fl_status fl_store_fail(struct fl_incidents *store, const char *doing, struct fl_err *err)
 {
@@ -237,8 +254,8 @@ static enum fl_status migrate(struct fl_incidents *store, const char *state_dir,
         return status;
     }
     status = check_version(store, &version, err);
-    if (status == FL_OK && version == 0) {
-        status = fl_store_exec(store, schema, err);
+    for (; status == FL_OK && version < FL_STORE_SCHEMA; version++) {
+        status = fl_store_exec(store, steps[version], err);
     }
     return fl_store_end(store, status, err);
 }
@@ -325,10 +342,11 @@ enum fl_status fl_store_open(struct fl_incidents *store, const char *state_dir, 
     if (status == FL_OK) {
         status = check_writable(store, err);
     }
-    if (status == FL_OK && version < FL_STORE_SCHEMA) {
-        status = store->readonly
-                     ? fl_fail(err, FL_NOTFOUND, "%s: holds no incidents yet", store->path)
-                     : migrate(store, state_dir, err);
+    if (status == FL_OK && store->readonly && version == 0) {
+        return fl_fail(err, FL_NOTFOUND, "%s: holds no incidents yet", store->path);
+    }
+    if (status == FL_OK && !store->readonly && version < FL_STORE_SCHEMA) {
+        status = migrate(store, state_dir, err);
     }
     return status;
 }

@@ -3,11 +3,12 @@
  * schema, transactions that several processes may attempt at once, rows to incidents, and the
  * index of vectors that follows the table.
  *
- * Schema 1 of faultline.db (PRAGMA user_version):
+ * Schema 2 of faultline.db (PRAGMA user_version):
  *   meta(key, value)        "seeds <hash of the seed file>" -> time of its import
  *   incidents(row, ...)     row is never used twice (AUTOINCREMENT)
  *   seeds(id, forgotten)    the shipped incidents; forgotten is 1 when the user deleted it
  *   vectors(row, version, vector)  FL_EMBED_DIM little-endian floats, version FL_EMBED_VERSION
+ *   rule_journal, rule_use, rule_total  see rulelog.h (since 2)
  *   incidents_fts, incidents_vocab  FTS5 over title, summary, text, cause, stack
  *
  * Locks, in this order: mutex (threads of one store), faultline.db.lock (flock; one writing
@@ -20,7 +21,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-enum { FL_STORE_SCHEMA = 1, FL_STORE_BUSY_MS = 5000 };
+enum { FL_STORE_SCHEMA = 2, FL_STORE_BUSY_MS = 5000 };
 
 struct fl_incidents {
     sqlite3 *db;

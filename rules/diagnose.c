@@ -365,7 +365,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
 {
     struct fl_pattern_owner owner = d->set->line_owner[pattern];
     if (owner.rule == UINT32_MAX || d->set->rules[owner.rule].is_filter ||
-        d->set->rules[owner.rule].broken) {
+        d->set->rules[owner.rule].broken || d->set->rules[owner.rule].state == FL_STATE_SHADOW) {
         return;
     }
     const struct fl_rule *rule = &d->set->rules[owner.rule];

@@ -3,6 +3,7 @@
 
 #include "service/base/fsio.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,6 @@
 #include <unistd.h>
 
 enum { PATH_CAP = 4096, FILE_CAP = 32 << 20 };
-
-static const char routine_line[] =
-    "2026-01-05 10:00:00 | INFO | step 1200 | loss 2.31 | lr 3.0e-04 | tokens/s 51234";
 
 /* FNV-1a over the bytes of the rules as they are written. */
 static uint64_t checksum(struct fl_str bytes)
@@ -30,20 +28,40 @@ static bool file_path(const char *state_dir, bool filters, char out[PATH_CAP])
                     filters ? "filters" : "diagnosis") < PATH_CAP;
 }
 
-enum fl_status fl_learn_save(const char *state_dir, bool filters, const struct fl_rule *const *rules,
-                             size_t n, struct fl_err *err)
+static enum fl_status remove_file(const char *path, struct fl_err *err)
 {
-    char path[PATH_CAP];
+    return unlink(path) == 0 || errno == ENOENT ? FL_OK : fl_fail_errno(err, "%s: cannot remove",
+                                                                        path);
+}
+
+/* No rule, no file: as if none had ever been learned. */
+static enum fl_status remove_kind(const char *path, const char *copy, struct fl_err *err)
+{
     char folder[PATH_CAP];
-    struct fl_buf body;
-    struct fl_buf text;
-    struct fl_jw w;
-    if (!file_path(state_dir, filters, path) ||
-        snprintf(folder, sizeof folder, "%s/rules", state_dir) >= PATH_CAP) {
-        return fl_fail(err, FL_LIMIT, "%s: path too long", state_dir);
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    enum fl_status status = remove_file(path, err);
+    if (status == FL_OK) {
+        status = remove_file(copy, err);
     }
+    int fd = status == FL_OK ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        if (fsync(fd) != 0) {
+            status = fl_fail_errno(err, "%s: cannot make the change durable", folder);
+        }
+        close(fd);
+    }
+    if (status == FL_OK) {
+        rmdir(folder); /* fails when something else is in it */
+    }
+    return status;
+}
+
+static void write_rules(bool filters, const struct fl_rule *const *rules, size_t n,
+                        struct fl_buf *text)
+{
+    struct fl_buf body;
+    struct fl_jw w;
     fl_buf_init(&body, FILE_CAP);
-    fl_buf_init(&text, FILE_CAP);
     fl_jw_init(&w, &body, true);
     w.depth = 1; /* stands inside the outer object */
     fl_jw_begin(&w, '[');
@@ -51,18 +69,53 @@ enum fl_status fl_learn_save(const char *state_dir, bool filters, const struct f
         fl_rule_write(&w, rules[i]);
     }
     fl_jw_end(&w, ']');
-    fl_buf_addf(&text, "{\n  \"format\": \"faultline.%s/1\",\n  \"checksum\": \"fnv1a:%016llx\",\n"
+    fl_buf_addf(text, "{\n  \"format\": \"faultline.%s/1\",\n  \"checksum\": \"fnv1a:%016llx\",\n"
                 "  \"rules\": ", filters ? "filters" : "diagnosis",
                 (unsigned long long)checksum(fl_buf_str(&body)));
-    fl_buf_add_str(&text, fl_buf_str(&body));
-    fl_buf_add_text(&text, "\n}\n");
-    enum fl_status status = body.failed || text.failed
-                                ? fl_fail(err, FL_LIMIT, "%s: too many rules to write", path)
-                                : fl_fsio_mkdirs(folder, err);
-    if (status == FL_OK) {
-        status = fl_fsio_replace(path, fl_buf_str(&text), true, err);
-    }
+    fl_buf_add_str(text, fl_buf_str(&body));
+    fl_buf_add_text(text, "\n}\n");
+    text->failed = body.failed ? body.failed : text->failed;
     fl_buf_free(&body);
+}
+
+static bool reads_sound(const char *path);
+
+/* A damaged file is put aside for inspection. The copy follows the file: until it does it is the
+ * version before, and never is there a moment without a sound one. */
+static enum fl_status replace_both(const char *path, const char *copy, struct fl_str text,
+                                   struct fl_err *err)
+{
+    char aside[PATH_CAP + 8];
+    snprintf(aside, sizeof aside, "%s.bad", path);
+    if (fl_fsio_exists(path) && !reads_sound(path) && rename(path, aside) != 0) {
+        return fl_fail_errno(err, "%s: damaged, and cannot be put aside", path);
+    }
+    enum fl_status status = fl_fsio_replace(path, text, false, err);
+    return status == FL_OK ? fl_fsio_replace(copy, text, false, err) : status;
+}
+
+enum fl_status fl_learn_save(const char *state_dir, bool filters, const struct fl_rule *const *rules,
+                             size_t n, struct fl_err *err)
+{
+    char path[PATH_CAP];
+    char copy[PATH_CAP + 8];
+    char folder[PATH_CAP];
+    struct fl_buf text;
+    if (!file_path(state_dir, filters, path) ||
+        snprintf(folder, sizeof folder, "%s/rules", state_dir) >= PATH_CAP) {
+        return fl_fail(err, FL_LIMIT, "%s: path too long", state_dir);
+    }
+    snprintf(copy, sizeof copy, "%s.prev", path);
+    if (n == 0) {
+        return remove_kind(path, copy, err);
+    }
+    fl_buf_init(&text, FILE_CAP);
+    write_rules(filters, rules, n, &text);
+    enum fl_status status = text.failed ? fl_fail(err, FL_LIMIT, "%s: too many rules to write", path)
+                                        : fl_fsio_mkdirs(folder, err);
+    if (status == FL_OK) {
+        status = replace_both(path, copy, fl_buf_str(&text), err);
+    }
     fl_buf_free(&text);
     return status;
 }
@@ -133,137 +186,6 @@ enum fl_status fl_learn_load(struct fl_ruleset *set, const char *state_dir,
     return status;
 }
 
-/* A matcher that holds one pattern, for trying a proposal. */
-struct trial {
-    struct fl_matcher *matcher;
-    struct fl_match_work *work;
-};
-
-static void end_trial(struct trial *t)
-{
-    fl_match_work_free(t->work);
-    fl_matcher_free(t->matcher);
-}
-
-static enum fl_status begin_trial(struct trial *t, struct fl_str pattern, struct fl_err *err)
-{
-    uint32_t number = 0;
-    size_t at = 0;
-    *t = (struct trial){NULL, NULL};
-    enum fl_status status = fl_matcher_new(&t->matcher, err);
-    if (status == FL_OK) {
-        status = fl_matcher_add(t->matcher, pattern, 0, &number, &at, err);
-    }
-    if (status == FL_OK) {
-        status = fl_matcher_ready(t->matcher, err);
-    }
-    if (status == FL_OK) {
-        status = fl_match_work_new(t->matcher, &t->work, err);
-    }
-    return status;
-}
-
-static enum fl_match try_on(struct trial *t, struct fl_str text)
-{
-    return fl_matcher_try(t->matcher, t->work, 0, text, NULL);
-}
-
-/* Runaway patterns show themselves on long runs of the characters they repeat over; the sample
- * behind the run holds the literals without which the engine would not even begin. */
-static bool runs_away(struct trial *t, struct fl_str sample)
-{
-    char hostile[4096];
-    size_t tail = sample.n < sizeof hostile / 4 ? sample.n : sizeof hostile / 4;
-    static const char *const seeds[] = {"a", "1", " ", "a ", "1.", "/a", "a=1,"};
-    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
-        size_t n = strlen(seeds[i]);
-        for (size_t k = 0; k < sizeof hostile; k++) {
-            hostile[k] = seeds[i][k % n];
-        }
-        memcpy(hostile + sizeof hostile - tail, sample.p, tail);
-        hostile[sizeof hostile - tail - 1] = '\x01';
-        if (try_on(t, (struct fl_str){hostile, sizeof hostile}) == FL_MATCH_ERROR) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum fl_status refuse(struct fl_err *err, const char *why)
-{
-    return fl_fail(err, FL_DENIED, "proposed rule refused: %s", why);
-}
-
-/* Each line of text on its own. */
-static bool matches_some_line(struct trial *t, struct fl_str text)
-{
-    while (text.n) {
-        const char *nl = memchr(text.p, '\n', text.n);
-        size_t n = nl ? (size_t)(nl - text.p) : text.n;
-        if (try_on(t, (struct fl_str){text.p, n}) != FL_MATCH_NO) {
-            return true;
-        }
-        text = fl_str_skip(text, nl ? n + 1 : n);
-    }
-    return false;
-}
-
-static enum fl_status check_filter(const struct fl_ruleset *set, struct trial *t,
-                                   const struct fl_proposal *p, struct fl_err *err)
-{
-    struct fl_match_work *work = NULL;
-    enum fl_status status = fl_match_work_new(set->lines, &work, err);
-    if (status != FL_OK) {
-        return status;
-    }
-    bool alarming =
-        set->attention != UINT32_MAX &&
-        fl_matcher_try(set->lines, work, set->attention, p->sample, NULL) != FL_MATCH_NO;
-    fl_match_work_free(work);
-    if (alarming) {
-        return refuse(err, "its sample holds words that failures use");
-    }
-    if (matches_some_line(t, p->protects)) {
-        return refuse(err, "it would hide a line of evidence");
-    }
-    for (uint32_t i = 0; i < set->rules_n; i++) {
-        const struct fl_rule *rule = &set->rules[i];
-        bool guards = !rule->is_filter && rule->role <= FL_ROLE_CONFIRMATION;
-        for (size_t k = 0; guards && k < rule->match.n; k++) {
-            if (matches_some_line(t, rule->match.item[k])) {
-                return fl_fail(err, FL_DENIED, "proposed rule refused: it would hide a line that "
-                               "rule %s knows", rule->id);
-            }
-        }
-    }
-    return FL_OK;
-}
-
-static enum fl_status gate(const struct fl_ruleset *set, const struct fl_proposal *p,
-                           struct fl_err *err)
-{
-    struct trial t;
-    enum fl_status status = begin_trial(&t, p->pattern, err);
-    if (status == FL_OK && fl_matcher_lacks_literal(t.matcher, 0)) {
-        status = refuse(err, "the pattern has no literal of three or more characters");
-    }
-    if (status == FL_OK && try_on(&t, p->sample) != FL_MATCH_YES) {
-        status = refuse(err, "it does not match its own sample");
-    }
-    if (status == FL_OK && (try_on(&t, FL_LIT("")) != FL_MATCH_NO ||
-                            try_on(&t, fl_str_of(routine_line)) != FL_MATCH_NO)) {
-        status = refuse(err, "the pattern is too general");
-    }
-    if (status == FL_OK && runs_away(&t, p->sample)) {
-        status = refuse(err, "the pattern runs away on long lines");
-    }
-    if (status == FL_OK && p->is_filter) {
-        status = check_filter(set, &t, p, err);
-    }
-    end_trial(&t);
-    return status;
-}
-
 static void write_origin(struct fl_buf *out, const struct fl_proposal *p)
 {
     struct fl_jw w;
@@ -295,7 +217,13 @@ static void describe(const struct fl_proposal *p, const char *id, const char *or
     rule->any.n = 1;
     rule->match.item[0] = p->sample;
     rule->match.n = 1;
-    rule->nomatch.item[0] = fl_str_of(routine_line);
+    for (struct fl_str more = p->samples; more.n && rule->match.n < FL_SAMPLES_MAX;) {
+        const char *nl = memchr(more.p, '\n', more.n);
+        size_t n = nl ? (size_t)(nl - more.p) : more.n;
+        rule->match.item[rule->match.n++] = (struct fl_str){more.p, n};
+        more = fl_str_skip(more, nl ? n + 1 : n);
+    }
+    rule->nomatch.item[0] = fl_str_of(fl_gate_routine);
     rule->nomatch.n = 1;
     if (!p->is_filter) {
         rule->cause = c;
@@ -308,46 +236,6 @@ static void describe(const struct fl_proposal *p, const char *id, const char *or
         rule->recovery_n = c->recovery_n;
         memcpy(rule->recovery, c->recovery, sizeof rule->recovery);
     }
-}
-
-/* Reads what is there anew (another process may have added), appends, writes. */
-static enum fl_status append(const struct fl_ruleset *set, const char *state_dir,
-                             const struct fl_proposal *p, const char *id, struct fl_err *err)
-{
-    struct fl_ruleset *now = NULL;
-    struct fl_buf origin;
-    struct fl_rule rule;
-    fl_buf_init(&origin, 8192);
-    write_origin(&origin, p);
-    describe(p, id, fl_buf_text(&origin), &rule);
-    enum fl_status status = fl_ruleset_new(set->taxonomy, &now, err);
-    if (status == FL_OK) {
-        status = fl_learn_load(now, state_dir, NULL, NULL, NULL, err);
-    }
-    const struct fl_rule **list =
-        status == FL_OK ? calloc(now->rules_n + 1U, sizeof *list) : NULL;
-    size_t n = 0;
-    for (uint32_t i = 0; list && i < now->rules_n; i++) {
-        const struct fl_rule *old = &now->rules[i];
-        if (old->is_filter != p->is_filter) {
-            continue;
-        }
-        if (old->any.n == 1 && fl_str_eq(old->any.text[0], p->pattern)) {
-            status = fl_fail(err, FL_CONFLICT, "the same pattern is there already as rule %s",
-                             old->id);
-        }
-        list[n++] = old;
-    }
-    if (status == FL_OK && list) {
-        list[n++] = &rule;
-        status = fl_learn_save(state_dir, p->is_filter, list, n, err);
-    } else if (status == FL_OK) {
-        status = fl_fail(err, FL_NOMEM, "no memory for the learned rules");
-    }
-    free(list);
-    fl_ruleset_free(now);
-    fl_buf_free(&origin);
-    return status;
 }
 
 /* Writers of the state folder take turns. */
@@ -369,11 +257,116 @@ static int lock_state(const char *state_dir, struct fl_err *err)
     return fd;
 }
 
+enum fl_status fl_learn_begin(const struct fl_taxonomy *taxonomy, const char *state_dir,
+                              struct fl_learn_edit *edit, struct fl_err *err)
+{
+    *edit = (struct fl_learn_edit){.lock = -1};
+    struct fl_err fault = {FL_IO, ""};
+    edit->state_dir = state_dir;
+    edit->lock = lock_state(state_dir, &fault);
+    if (edit->lock < 0) {
+        return fl_fail(err, fault.status, "%s", fault.msg);
+    }
+    enum fl_status status = fl_ruleset_new(taxonomy, &edit->set, err);
+    if (status == FL_OK) {
+        status = fl_learn_load(edit->set, state_dir, NULL, NULL, NULL, err);
+    }
+    edit->gone = status == FL_OK ? calloc(edit->set->rules_n + 1U, sizeof *edit->gone) : NULL;
+    if (status == FL_OK && !edit->gone) {
+        status = fl_fail(err, FL_NOMEM, "no memory for the learned rules");
+    }
+    if (status != FL_OK) {
+        fl_learn_end(edit);
+    }
+    return status;
+}
+
+struct fl_rule *fl_learn_find(const struct fl_learn_edit *edit, struct fl_str id)
+{
+    const struct fl_rule *rule = fl_ruleset_find(edit->set, id);
+    return rule ? &edit->set->rules[rule - edit->set->rules] : NULL;
+}
+
+void fl_learn_set_state(struct fl_learn_edit *edit, struct fl_rule *rule, enum fl_rule_state state)
+{
+    rule->state = state;
+    edit->touched[rule->is_filter] = true;
+}
+
+void fl_learn_remove(struct fl_learn_edit *edit, const struct fl_rule *rule)
+{
+    edit->gone[rule - edit->set->rules] = true;
+    edit->touched[rule->is_filter] = true;
+}
+
+static enum fl_status save_kind(const struct fl_learn_edit *edit, bool filters,
+                                const struct fl_rule *added, struct fl_err *err)
+{
+    const struct fl_ruleset *set = edit->set;
+    const struct fl_rule **list = calloc(set->rules_n + 1U, sizeof *list);
+    size_t n = 0;
+    if (!list) {
+        return fl_fail(err, FL_NOMEM, "no memory for the learned rules");
+    }
+    for (uint32_t i = 0; i < set->rules_n; i++) {
+        if (set->rules[i].is_filter == filters && !edit->gone[i]) {
+            list[n++] = &set->rules[i];
+        }
+    }
+    if (added) {
+        list[n++] = added;
+    }
+    enum fl_status status = fl_learn_save(edit->state_dir, filters, list, n, err);
+    free(list);
+    return status;
+}
+
+enum fl_status fl_learn_commit(struct fl_learn_edit *edit, struct fl_err *err)
+{
+    enum fl_status status = FL_OK;
+    for (int filters = 0; status == FL_OK && filters < 2; filters++) {
+        if (edit->touched[filters]) {
+            status = save_kind(edit, filters, NULL, err);
+            edit->touched[filters] = status != FL_OK;
+        }
+    }
+    return status;
+}
+
+void fl_learn_end(struct fl_learn_edit *edit)
+{
+    fl_ruleset_free(edit->set);
+    free(edit->gone);
+    if (edit->lock >= 0) {
+        close(edit->lock);
+    }
+    *edit = (struct fl_learn_edit){.lock = -1};
+}
+
+/* The same pattern under whatever name, be it one that was retired: a person has judged it. */
+static enum fl_status check_new(const struct fl_learn_edit *edit, const struct fl_proposal *p,
+                                const char *id, struct fl_err *err)
+{
+    for (uint32_t i = 0; i < edit->set->rules_n; i++) {
+        const struct fl_rule *old = &edit->set->rules[i];
+        bool same = old->is_filter == p->is_filter && old->any.n == 1 &&
+                    fl_str_eq(old->any.text[0], p->pattern);
+        if (same || strcmp(old->id, id) == 0) {
+            return fl_fail(err, FL_CONFLICT, "the same pattern is there already as rule %s (%s)",
+                           old->id, fl_state_name(old->state));
+        }
+    }
+    return FL_OK;
+}
+
 enum fl_status fl_learn_propose(const struct fl_ruleset *set, const char *state_dir,
                                 const struct fl_proposal *proposal, char id[64],
                                 struct fl_err *err)
 {
-    enum fl_status status = gate(set, proposal, err);
+    struct fl_learn_edit edit;
+    struct fl_buf origin;
+    struct fl_rule rule;
+    enum fl_status status = fl_gate(set, proposal, err);
     if (status != FL_OK) {
         return status;
     }
@@ -382,11 +375,18 @@ enum fl_status fl_learn_propose(const struct fl_ruleset *set, const char *state_
     for (char *c = id; *c; c++) {
         *c = *c == '_' ? '-' : *c;
     }
-    int lock = lock_state(state_dir, err);
-    if (lock < 0) {
-        return err ? err->status : FL_IO;
+    status = fl_learn_begin(set->taxonomy, state_dir, &edit, err);
+    if (status != FL_OK) {
+        return status;
     }
-    status = append(set, state_dir, proposal, id, err);
-    close(lock);
+    fl_buf_init(&origin, 8192);
+    write_origin(&origin, proposal);
+    describe(proposal, id, fl_buf_text(&origin), &rule);
+    status = check_new(&edit, proposal, id, err);
+    if (status == FL_OK) {
+        status = save_kind(&edit, proposal->is_filter, &rule, err);
+    }
+    fl_learn_end(&edit);
+    fl_buf_free(&origin);
     return status;
 }

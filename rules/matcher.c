@@ -13,6 +13,7 @@
  * thousandth. */
 #include "rules/matcher.h"
 
+#include "rules/blur.h"
 #include "rules/memo.h"
 #include "rules/needles.h"
 #include "rules/scanner.h"
@@ -55,6 +56,8 @@ struct program {
     bool translated; /* or cannot be */
     bool broken;     /* does not compile */
     bool blind;      /* cannot tell one digit from another */
+    bool blurred;    /* the next one was asked for */
+    pcre2_code *blur; /* asks less, see blur.h; NULL: there is none */
 };
 
 struct fl_match_work {
@@ -244,6 +247,7 @@ void fl_match_work_free(struct fl_match_work *work)
     }
     for (uint32_t i = 0; work->programs && i < work->patterns_n; i++) {
         pcre2_code_free(work->programs[i].code);
+        pcre2_code_free(work->programs[i].blur);
     }
     free(work->programs);
     pcre2_match_data_free(work->match);
@@ -411,24 +415,6 @@ static void read_captures(const pcre2_code *code, pcre2_match_data *match, struc
     }
 }
 
-const struct fl_str *fl_captured(const struct fl_captures *c, const char *name)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (strcmp(c->item[i].name, name) == 0 && c->item[i].text.n) {
-            return &c->item[i].text;
-        }
-    }
-    return NULL;
-}
-
-long fl_captured_number(const struct fl_captures *c, const char *name)
-{
-    const struct fl_str *text = fl_captured(c, name);
-    struct fl_str rest = text ? *text : (struct fl_str){NULL, 0};
-    long value = -1;
-    return fl_str_take_number(&rest, &value) ? value : -1;
-}
-
 /* Without JIT the interpreter goes on serving. */
 static void translate(struct program *program)
 {
@@ -463,10 +449,35 @@ static int run(const struct program *program, struct fl_match_work *work, struct
                        work->match, work->context);
 }
 
-static enum fl_match note(struct fl_match_work *work, uint32_t pattern, enum fl_match answer)
+/* Does a pattern that said no to this line say no to all lines of its shape? */
+static bool never_matches(const struct fl_matcher *matcher, struct fl_match_work *work,
+                          uint32_t pattern, struct fl_str subject)
 {
-    if (work->memo) {
-        fl_memo_answer(work->memo, pattern, answer, work->programs[pattern].blind);
+    struct program *program = &work->programs[pattern];
+    if (!program->blurred) {
+        struct fl_buf text;
+        size_t at = 0;
+        program->blurred = true;
+        fl_buf_init(&text, FL_PATTERN_BYTES);
+        if (fl_pattern_blur(matcher->patterns[pattern].text, &text) &&
+            compile(fl_buf_str(&text), matcher->patterns[pattern].flags, &program->blur, &at,
+                    NULL) != FL_OK) {
+            program->blur = NULL;
+        }
+        fl_buf_free(&text);
+    }
+    return program->blur &&
+           pcre2_match(program->blur, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
+                       work->match, work->context) == PCRE2_ERROR_NOMATCH;
+}
+
+static enum fl_match note(const struct fl_matcher *matcher, struct fl_match_work *work,
+                          uint32_t pattern, struct fl_str subject, enum fl_match answer)
+{
+    if (work->memo && fl_memo_watches(work->memo)) {
+        bool holds = work->programs[pattern].blind ||
+                     (answer == FL_MATCH_NO && never_matches(matcher, work, pattern, subject));
+        fl_memo_answer(work->memo, pattern, answer, holds);
     }
     return answer;
 }
@@ -477,7 +488,7 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
     struct program *program = program_of(matcher, work, pattern);
     uint32_t steps = CALM_STEPS;
     if (!program) {
-        return note(work, pattern, FL_MATCH_ERROR);
+        return note(matcher, work, pattern, subject, FL_MATCH_ERROR);
     }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
@@ -490,15 +501,15 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
         rc = run(program, work, subject);
     }
     if (rc == PCRE2_ERROR_NOMATCH) {
-        return note(work, pattern, FL_MATCH_NO);
+        return note(matcher, work, pattern, subject, FL_MATCH_NO);
     }
     if (rc < 0) {
-        return note(work, pattern, FL_MATCH_ERROR);
+        return note(matcher, work, pattern, subject, FL_MATCH_ERROR);
     }
     if (captures) {
         read_captures(program->code, work->match, subject, captures);
     }
-    return note(work, pattern, FL_MATCH_YES);
+    return note(matcher, work, pattern, subject, FL_MATCH_YES);
 }
 
 enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_match_work *work,
@@ -522,11 +533,13 @@ static void note_proposed(const struct fl_matcher *m, struct fl_match_work *w, s
     fl_memo_watch(w->memo, line);
     for (size_t i = 0; i < w->found_n; i++) {
         w->found[i].line = (uint32_t)line;
-        fl_memo_note(w->memo, w->found[i].pattern);
+        uint32_t pattern = w->found[i].pattern;
+        fl_memo_note(w->memo, pattern, m->patterns[pattern].flags & FL_PATTERN_ENOUGH);
     }
     for (uint32_t i = 0; i < m->needles.digital_n; i++) {
         if (fl_digital_occurs(&m->needles.digital[i], w->batch[line])) {
-            fl_memo_note(w->memo, m->needles.digital[i].pattern);
+            uint32_t pattern = m->needles.digital[i].pattern;
+            fl_memo_note(w->memo, pattern, m->patterns[pattern].flags & FL_PATTERN_ENOUGH);
         }
     }
 }
@@ -543,7 +556,15 @@ enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match
         *out_n = work->used - first;
         return FL_OK;
     }
-    if (fl_memo_recall(work->memo, line, out, out_n)) {
+    struct fl_candidate *known = NULL;
+    enum fl_memory memory = fl_memo_recall(work->memo, line, &known, out_n);
+    if (memory == FL_MEMORY_GUESS) {
+        known[0].sure = fl_matcher_try(matcher, work, known[0].pattern, work->batch[line], NULL) ==
+                        FL_MATCH_YES;
+        memory = known[0].sure ? FL_MEMORY_ALL : FL_MEMORY_NONE;
+    }
+    *out = known;
+    if (memory == FL_MEMORY_ALL) {
         return FL_OK;
     }
     enum fl_status status = fl_matcher_propose(matcher, work, work->batch[line],

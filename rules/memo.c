@@ -12,7 +12,13 @@ enum {
 
 struct note {
     uint32_t pattern;
-    enum { ANSWER_OPEN, ANSWER_NO, ANSWER_YES } answer; /* open: not settled for the shape */
+    bool enough;
+    enum {
+        ANSWER_OPEN,   /* another line may be told otherwise */
+        ANSWER_NO,     /* to all lines of the shape */
+        ANSWER_LIKELY, /* yes, but another line may be told otherwise */
+        ANSWER_YES,
+    } answer;
 };
 
 struct fl_memo {
@@ -52,25 +58,50 @@ void fl_memo_free(struct fl_memo *memo)
     }
 }
 
+static bool put(struct fl_shape *shape, const struct note *note)
+{
+    if (shape->n == FL_SHAPE_PATTERNS) {
+        return false;
+    }
+    shape->pattern[shape->n++] =
+        note->pattern | (note->answer == ANSWER_YES ? FL_SHAPE_SURE : 0);
+    return true;
+}
+
+/* Of the patterns of which one yes is enough: the surest. */
+static const struct note *best_of(const struct fl_memo *memo)
+{
+    const struct note *best = NULL;
+    for (size_t i = 0; i < memo->note_n; i++) {
+        const struct note *note = &memo->note[i];
+        if (note->enough && note->answer >= ANSWER_LIKELY &&
+            (!best || note->answer > best->answer)) {
+            best = note;
+        }
+    }
+    return best;
+}
+
 /* What is left for lines of the shape in hand: patterns that tell digits apart, were not tried, or
- * said yes. */
+ * said yes. Of those of which one is enough, one that is sure stands for all; one that is likely
+ * goes first, and stands for all as long as it says yes. */
 static void learn(struct fl_memo *memo)
 {
-    struct fl_shape shape = {.hash = memo->shape};
-    bool fits = memo->notes;
+    if (!memo->notes) {
+        return;
+    }
     memo->notes = false;
+    struct fl_shape shape = {.hash = memo->shape};
+    const struct note *best = best_of(memo);
+    bool fits = !best || put(&shape, best);
     for (size_t i = 0; fits && i < memo->note_n; i++) {
         const struct note *note = &memo->note[i];
-        if (note->answer == ANSWER_NO) {
-            continue;
-        }
-        fits = shape.n < FL_SHAPE_PATTERNS;
-        if (fits) {
-            shape.pattern[shape.n++] =
-                note->pattern | (note->answer == ANSWER_YES ? FL_SHAPE_SURE : 0);
+        if (note != best && note->answer != ANSWER_NO && !(best && note->enough)) {
+            fits = put(&shape, note);
         }
     }
     if (fits) {
+        shape.n |= best && best->answer == ANSWER_LIKELY ? FL_SHAPE_GUESS : 0;
         fl_shapes_put(memo->shapes, &shape);
     }
 }
@@ -92,8 +123,8 @@ static void look_ahead(struct fl_memo *memo, size_t line)
     }
 }
 
-bool fl_memo_recall(struct fl_memo *memo, size_t line, const struct fl_candidate **out,
-                    size_t *out_n)
+enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candidate **out,
+                              size_t *out_n)
 {
     learn(memo);
     if (line % AHEAD == 0) {
@@ -101,16 +132,22 @@ bool fl_memo_recall(struct fl_memo *memo, size_t line, const struct fl_candidate
     }
     const struct fl_shape *shape = fl_shapes_find(memo->shapes, memo->ahead[line % AHEAD]);
     if (!shape) {
-        return false;
+        return FL_MEMORY_NONE;
     }
-    for (uint32_t i = 0; i < shape->n; i++) {
+    uint32_t n = shape->n & ~FL_SHAPE_GUESS;
+    for (uint32_t i = 0; i < n; i++) {
         memo->recalled[i] =
             (struct fl_candidate){(uint32_t)line, shape->pattern[i] & ~FL_SHAPE_SURE,
                                   shape->pattern[i] >= FL_SHAPE_SURE};
     }
     *out = memo->recalled;
-    *out_n = shape->n;
-    return true;
+    *out_n = n;
+    return shape->n & FL_SHAPE_GUESS ? FL_MEMORY_GUESS : FL_MEMORY_ALL;
+}
+
+bool fl_memo_watches(const struct fl_memo *memo)
+{
+    return memo->notes;
 }
 
 void fl_memo_watch(struct fl_memo *memo, size_t line)
@@ -120,7 +157,7 @@ void fl_memo_watch(struct fl_memo *memo, size_t line)
     memo->note_n = 0;
 }
 
-void fl_memo_note(struct fl_memo *memo, uint32_t pattern)
+void fl_memo_note(struct fl_memo *memo, uint32_t pattern, bool enough)
 {
     size_t at = memo->note_n;
     while (at > 0 && memo->note[at - 1].pattern >= pattern) {
@@ -132,18 +169,22 @@ void fl_memo_note(struct fl_memo *memo, uint32_t pattern)
     memo->notes = memo->note_n < NOTES;
     if (memo->notes) {
         memmove(&memo->note[at + 1], &memo->note[at], (memo->note_n - at) * sizeof *memo->note);
-        memo->note[at] = (struct note){pattern, ANSWER_OPEN};
+        memo->note[at] = (struct note){pattern, enough, ANSWER_OPEN};
         memo->note_n++;
     }
 }
 
-void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool blind)
+void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool holds)
 {
     for (size_t i = 0; memo->notes && i < memo->note_n; i++) {
-        if (memo->note[i].pattern == pattern) {
-            memo->note[i].answer = !blind || answer == FL_MATCH_ERROR ? ANSWER_OPEN
-                                   : answer == FL_MATCH_YES           ? ANSWER_YES
-                                                                      : ANSWER_NO;
+        struct note *note = &memo->note[i];
+        if (note->pattern != pattern) {
+            continue;
+        }
+        if (answer == FL_MATCH_YES) {
+            note->answer = holds ? ANSWER_YES : ANSWER_LIKELY;
+        } else {
+            note->answer = holds && answer == FL_MATCH_NO ? ANSWER_NO : ANSWER_OPEN;
         }
     }
 }

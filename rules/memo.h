@@ -17,15 +17,20 @@ void fl_memo_free(struct fl_memo *memo);
  * batch is to go without. */
 bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n);
 
-/* False: nothing is known of the line's shape yet. */
-bool fl_memo_recall(struct fl_memo *memo, size_t line, const struct fl_candidate **out,
-                    size_t *out_n);
+/* What is known of the line's shape. GUESS: all that is left, if the first of them says yes. */
+enum fl_memory { FL_MEMORY_NONE, FL_MEMORY_ALL, FL_MEMORY_GUESS };
+enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candidate **out,
+                              size_t *out_n);
 
 /* From here to the next line, notes and answers are of this line's shape. */
 void fl_memo_watch(struct fl_memo *memo, size_t line);
 
-void fl_memo_note(struct fl_memo *memo, uint32_t pattern);
+/* enough: of all patterns noted so, one that says yes makes the others needless. */
+void fl_memo_note(struct fl_memo *memo, uint32_t pattern, bool enough);
 
-/* blind: the pattern cannot tell one digit from another. Answers of patterns that were not noted
- * are passed over. */
-void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool blind);
+/* Is the line in hand one of a shape that nothing is known of? */
+bool fl_memo_watches(const struct fl_memo *memo);
+
+/* holds: the answer holds for all lines of the shape. Answers of patterns that were not noted are
+ * passed over. */
+void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool holds);

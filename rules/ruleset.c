@@ -22,6 +22,11 @@ static const char attention_words[] =
     "invalid|corrupt|lost|unreachable|core dumped|assert|\\bnan\\b|nvrm|unexpected|mismatch|"
     "exit code|cancelled";
 
+struct fl_str fl_ruleset_lexicon(void)
+{
+    return FL_LIT(attention_words);
+}
+
 enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
                               struct fl_err *err)
 {
@@ -139,8 +144,11 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    bool applies = rule->state == FL_STATE_ACTIVE;
-    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U);
+    bool applies = rule->state == FL_STATE_ACTIVE ||
+                   (rule->state == FL_STATE_SHADOW && rule->scope == FL_SCOPE_LINE);
+    bool drops = rule->is_filter && rule->state == FL_STATE_ACTIVE && !fl_rule_is_learned(rule);
+    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U) |
+                     (drops ? FL_PATTERN_ENOUGH : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }
@@ -195,16 +203,16 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         ++*bad_r;
         return FL_OK;
     }
-    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){index, 0},
+    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){.rule = index, .kind = 0},
                                         &bad, &at, &err);
     if (status == FL_OK) {
         faulty = &rule->all;
-        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){index, 1}, &bad, &at,
+        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){.rule = index, .kind = 1}, &bad, &at,
                              &err);
     }
     if (status == FL_OK) {
         faulty = &rule->none;
-        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){index, 2}, &bad,
+        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){.rule = index, .kind = 2}, &bad,
                              &at, &err);
     }
     if (status == FL_NOMEM) {
@@ -284,7 +292,9 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
     if (status == FL_OK) {
         status = fl_json_parse(fl_buf_str(&text), path, &root, err);
     }
-    if (status == FL_OK && fl_table_is(root)) {
+    if (status == FL_OK && fl_metrics_is(root)) {
+        status = fl_metrics_extend(&set->metrics, root, path, err);
+    } else if (status == FL_OK && fl_table_is(root)) {
         status = load_table(set, root, path, origin, complain, ctx, bad, err);
     } else if (status == FL_OK) {
         status = fl_rulefile_open(root, path, origin, set->taxonomy, &set->arena, &file, err);
@@ -422,7 +432,7 @@ static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint
     if (status != FL_OK) {
         return status;
     }
-    return own(set, false, *number_r, (struct fl_pattern_owner){UINT32_MAX, 0});
+    return own(set, false, *number_r, (struct fl_pattern_owner){.rule = UINT32_MAX, .kind = 0});
 }
 
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
@@ -444,7 +454,7 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK && diagnoses) {
         status = add_builtin(set, attention_words, &set->attention, err);
         if (status == FL_OK) {
-            status = add_builtin(set, "Traceback \\(most recent call last\\)", &set->traceback,
+            status = add_builtin(set, "Traceback \\(most recent call last\\)|Exception ignored (?:in|on)[: ]", &set->traceback,
                                  err);
         }
     }
@@ -456,5 +466,14 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK) {
         status = fl_matcher_ready(set->events, err);
     }
-    return status == FL_OK ? fl_samples_check(set, complain, ctx, bad, err) : status;
+    if (status == FL_OK) {
+        status = fl_samples_check(set, complain, ctx, bad, err);
+    }
+    for (uint32_t i = 0; status == FL_OK && i < set->line_patterns_n; i++) {
+        struct fl_pattern_owner *owner = &set->line_owner[i];
+        const struct fl_rule *rule = owner->rule == UINT32_MAX ? NULL : &set->rules[owner->rule];
+        owner->drops = rule && rule->is_filter && !rule->broken && rule->state == FL_STATE_ACTIVE;
+        owner->learned = rule && fl_rule_is_learned(rule);
+    }
+    return status;
 }

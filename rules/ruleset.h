@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rule files in, one immutable snapshot out. A snapshot holds every rule (also proposed and retired
- * ones, for listing) and the compiled patterns of those that are active. A rule that names a table
+ * ones, for listing) and the compiled patterns of those that are active, or in shadow: these are
+ * proposed and counted, never applied. A rule that names a table
  * of codes (rules/table.h) has one variant a row: a rule without patterns of its own.
  *
  * Files: JSON, "format" faultline.diagnosis/1 or faultline.filters/1 (rules/README.md); an array of
@@ -86,6 +87,8 @@ struct fl_rule {
 struct fl_pattern_owner {
     uint32_t rule;
     uint8_t kind; /* 0 any, 1 all, 2 none */
+    bool drops;   /* from ready on: of an active filter rule */
+    bool learned; /* the same: ... that no person wrote */
 };
 
 struct fl_ruleset {
@@ -153,8 +156,16 @@ uint32_t fl_ruleset_resolve(const struct fl_ruleset *set, uint32_t rule,
                             const struct fl_captures *captures);
 
 const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id);
+/* The lexicon of failure as a pattern: what the pattern `attention` is. */
+struct fl_str fl_ruleset_lexicon(void);
 const char *fl_role_name(enum fl_role role);
 const char *fl_state_name(enum fl_rule_state state);
+
+/* Made by learning, not by a person. */
+static inline bool fl_rule_is_learned(const struct fl_rule *rule)
+{
+    return rule->origin[0] == 'l' && strcmp(rule->origin, "learned") == 0;
+}
 
 /* Writes one rule as JSON, as rule files have it. */
 void fl_rule_write(struct fl_jw *w, const struct fl_rule *rule);

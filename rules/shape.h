@@ -13,11 +13,12 @@
 
 enum { FL_SHAPES = 1 << 16, FL_SHAPE_PATTERNS = 7 };
 #define FL_SHAPE_SURE UINT32_C(0x80000000)
+#define FL_SHAPE_GUESS UINT32_C(0x80000000)
 
 /* The patterns that are left for lines of a shape. A free entry has no hash. */
 struct fl_shape {
     uint64_t hash;
-    uint32_t n;
+    uint32_t n; /* FL_SHAPE_GUESS set: if the first one says yes; else nothing is known */
     uint32_t pattern[FL_SHAPE_PATTERNS]; /* FL_SHAPE_SURE set: it says yes to every such line */
 };
 

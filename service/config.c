@@ -18,6 +18,8 @@ static const struct {
     [FL_SET_MODEL] = {"model", "FAULTLINE_MODEL", "flag --model"},
     [FL_SET_EMBED_MODEL] = {"embed_model", "FAULTLINE_EMBED_MODEL", "flag"},
     [FL_SET_DEADLINE] = {"deadline_seconds", "FAULTLINE_DEADLINE", "flag --deadline"},
+    [FL_SET_AUTO_ACTIVATE] = {"auto_activate", "FAULTLINE_AUTO_ACTIVATE", "flag"},
+    [FL_SET_PROTECT] = {"protect", "FAULTLINE_PROTECT", "flag --protect"},
 };
 
 const char *fl_config_name(enum fl_setting setting)

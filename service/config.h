@@ -13,6 +13,8 @@ enum fl_setting {
     FL_SET_MODEL,
     FL_SET_EMBED_MODEL,
     FL_SET_DEADLINE,
+    FL_SET_AUTO_ACTIVATE,
+    FL_SET_PROTECT,
     FL_SETTINGS_N
 };
 
@@ -22,6 +24,7 @@ struct fl_config {
     const char *from[FL_SETTINGS_N];  /* "flag --state", "environment OPENAI_BASE_URL", ... */
     const char *file;                 /* the configuration file, NULL when there is none */
     bool offline;
+    bool no_learned; /* without learned rules */
 };
 
 /* Reads environment and file. A file that cannot be read or understood is an error that names the

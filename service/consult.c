@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/consult.h"
 
-#include "rules/learn.h"
 #include "service/base/clock.h"
 #include "service/base/log.h"
+#include "service/life.h"
 #include "service/llm/ask.h"
 #include "service/llm/redact.h"
 #include "service/paths.h"
@@ -181,21 +181,23 @@ static struct fl_str store_incident(struct fl_result *r, const struct fl_ask_ans
     return id;
 }
 
-static void propose(struct fl_result *r, const char *state, const struct fl_proposal *p)
+static void propose(struct fl_result *r, const struct fl_config *config,
+                    const struct fl_proposal *p)
 {
     struct fl_err err = {0};
     char id[64];
     if (p->pattern.n == 0) {
         return;
     }
-    if (fl_learn_propose(r->book.set, state, p, id, &err) == FL_OK) {
+    if (fl_life_propose(config, r->book.set, p, id, &err) == FL_OK) {
         fl_log(FL_LOG_INFO, "rule %s proposed (see: faultline rules show %s)", id, id);
     } else {
         fl_log(FL_LOG_WARN, "%s", err.msg);
     }
 }
 
-static void learn(struct fl_result *r, const char *state, const struct fl_ask_answer *a)
+static void learn(struct fl_result *r, const struct fl_config *config,
+                  const struct fl_ask_answer *a)
 {
     size_t n = 0;
     char now[21];
@@ -217,12 +219,12 @@ static void learn(struct fl_result *r, const char *state, const struct fl_ask_an
                             .model = a->model,
                             .prompt = a->prompt_id,
                             .time = now};
-    propose(r, state, &p);
+    propose(r, config, &p);
     p.is_filter = true;
     p.pattern = a->filter_pattern;
     p.sample = view[a->filter_line_index].text;
     p.protects = fl_buf_str(&evidence);
-    propose(r, state, &p);
+    propose(r, config, &p);
     fl_buf_free(&evidence);
 }
 
@@ -256,7 +258,7 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     if (status != FL_OK) {
         r->model_note = fl_arena_text(&r->arena, fl_str_of(err.msg));
     } else if (take_answer(r, &answer) && config->value[FL_SET_STATE]) {
-        learn(r, config->value[FL_SET_STATE], &answer);
+        learn(r, config, &answer);
     }
     if (r->model_note) {
         fl_log(FL_LOG_WARN, "model: %s", r->model_note);

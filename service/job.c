@@ -32,6 +32,7 @@ struct fl_job {
     size_t stamp_n;
     struct fl_place event_place; /* printer of the events, by key, is asked anew */
     const struct fl_watch *watch;
+    struct fl_tally *tally;      /* NULL: nothing to count */
     size_t named;                /* bytes of a folder's path that stream names leave out */
 };
 
@@ -52,6 +53,7 @@ enum fl_status fl_job_new(const struct fl_ruleset *set, struct fl_job **out, str
     }
     if (status == FL_OK) {
         job->work = fl_diagnosis_work(job->diagnosis);
+        status = fl_tally_new(set, &job->tally, err);
     }
     if (status == FL_OK) {
         status = fl_events_init(&job->events, on_event, job, err);
@@ -68,6 +70,7 @@ void fl_job_free(struct fl_job *job)
     if (job) {
         fl_diagnosis_free(job->diagnosis);
         fl_view_free(job->view);
+        fl_tally_free(job->tally);
         fl_lines_free(job->lines);
         fl_events_fini(&job->events);
         free(job);
@@ -83,6 +86,11 @@ void fl_job_watch(struct fl_job *job, const struct fl_watch *watch)
 struct fl_diagnosis *fl_job_diagnosis(struct fl_job *job)
 {
     return job->diagnosis;
+}
+
+const struct fl_tally *fl_job_tally(const struct fl_job *job)
+{
+    return job->tally;
 }
 
 const struct fl_view *fl_job_view(const struct fl_job *job)
@@ -181,8 +189,9 @@ static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c
         uint32_t owner = job->set->line_owner[pattern].rule;
         if (owner != UINT32_MAX) {
             const struct fl_rule *rule = &job->set->rules[owner];
-            p.rules |= !rule->is_filter;
-            p.blames |= !rule->is_filter && rule->role <= FL_ROLE_CONFIRMATION;
+            bool diagnoses = !rule->is_filter && rule->state != FL_STATE_SHADOW;
+            p.rules |= diagnoses;
+            p.blames |= diagnoses && rule->role <= FL_ROLE_CONFIRMATION;
         } else if (pattern == job->set->attention) {
             p.trouble = c[i].sure || fl_matcher_try(job->set->lines, job->work, pattern, text,
                                                     NULL) != FL_MATCH_NO;
@@ -219,6 +228,7 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
     }
     if (p->opens || job->events.open_n) {
         const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
+        start = p->opens && !start ? fl_str_find(message, FL_LIT("Exception ignored")) : start;
         struct fl_str body = start ? fl_str_skip(message, (size_t)(start - message.p)) : message;
         job->event_place = *place_r;
         fl_events_feed(&job->events, key, body, at->number, at->offset, p->opens);
@@ -248,6 +258,12 @@ static void on_line(struct fl_job *job, struct fl_str text, const struct fl_line
     }
     if (p.trouble && !dropped && how == FL_KNOWN_NOT) {
         fl_diagnosis_trouble(job->diagnosis, job->stream);
+    }
+    if (job->tally && dropped && !known) {
+        fl_tally_dropped(job->tally, rule, text);
+    }
+    if (job->tally && job->tally->shadows && n && whole) {
+        fl_tally_shadows(job->tally, job->work, text, c, n, known || p.trouble);
     }
     stream->dropped += dropped && !known;
     stream->kept += !dropped || known;

@@ -4,6 +4,7 @@
  * Owns all of it. Threads: one job, one thread. */
 #pragma once
 #include "rules/attribute.h"
+#include "service/tally.h"
 #include "service/view.h"
 
 struct fl_job;
@@ -40,3 +41,4 @@ enum fl_status fl_job_follow(struct fl_job *job, const char *path, const struct 
 
 struct fl_diagnosis *fl_job_diagnosis(struct fl_job *job);
 const struct fl_view *fl_job_view(const struct fl_job *job);
+const struct fl_tally *fl_job_tally(const struct fl_job *job); /* NULL: nothing was counted */

@@ -6,6 +6,7 @@
 #include "service/base/clock.h"
 #include "service/base/log.h"
 #include "service/consult.h"
+#include "service/life.h"
 #include "service/paths.h"
 
 /* ingest, filter, match: each stream once, front to back */
@@ -87,7 +88,10 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     int64_t start = fl_clock_mono_us();
     *out = (struct fl_result){.job = NULL};
     fl_arena_init(&out->arena, 64 << 20);
-    enum fl_status status = fl_rulebook_open(request->config->value[FL_SET_STATE], &out->book, err);
+    const char *state = request->config->value[FL_SET_STATE];
+    enum fl_status status = request->config->no_learned
+                                ? fl_rulebook_open_unlearned(state, &out->book, err)
+                                : fl_rulebook_open(state, &out->book, err);
     if (status == FL_OK) {
         status = fl_pipeline_judge(&out->book, request, &out->job, &out->verdict, err);
     }
@@ -100,6 +104,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     if (out->verdict.outcome == FL_OUTCOME_UNKNOWN && fl_consult_wanted(request->config)) {
         fl_consult(request->config, out); /* ask, ground, learn; the verdict stands if it fails */
     }
+    fl_life_count(request->config, out);
     out->seconds = (double)(fl_clock_mono_us() - start) / 1e6;
     return FL_OK;
 }

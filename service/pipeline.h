@@ -14,7 +14,7 @@ struct fl_request {
     const struct fl_watch *watch;   /* NULL: nobody looks on */
 };
 
-enum { FL_SIMILAR_MAX = 3 };
+enum { FL_SIMILAR_MAX = 3, FL_WARNINGS_MAX = 8 };
 
 struct fl_result {
     struct fl_arena arena;
@@ -26,6 +26,8 @@ struct fl_result {
     double seconds;
     long model_calls;
     long model_tokens;
+    const char *warnings[FL_WARNINGS_MAX]; /* what became of learned rules, for the reader */
+    size_t warnings_n;
     const char *model_note; /* why the model's answer was not taken, NULL otherwise */
 };
 

@@ -251,6 +251,9 @@ static void add_totals(const struct fl_result *r, const struct style *st, struct
             fl_buf_add_text(out, "\n");
         }
     }
+    for (size_t i = 0; i < r->warnings_n; i++) {
+        fl_buf_addf(out, "  caution %s\n", r->warnings[i]);
+    }
     fl_buf_addf(out, "%s%u stream%s, %ld lines, %ld not routine, %.3f s", st->dim, n,
                 n == 1 ? "" : "s", lines, kept, r->seconds);
     if (r->model_calls) {
@@ -401,6 +404,11 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
                     v->symptoms[i].count);
     }
     fl_buf_add_text(out, "\n");
+    for (size_t i = 0; i < r->warnings_n; i++) {
+        fl_buf_add_text(out, "\nCaution: ");
+        add_escaped(out, fl_str_of(r->warnings[i]));
+        fl_buf_add_text(out, "\n");
+    }
     if (explain) {
         add_markdown_why(r, out);
     }

@@ -268,6 +268,12 @@ void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
     }
     fl_jw_end(&w, ']');
     write_similar(&w, r);
+    fl_jw_key(&w, "warnings");
+    fl_jw_begin(&w, '[');
+    for (size_t i = 0; i < r->warnings_n; i++) {
+        fl_jw_text(&w, r->warnings[i]);
+    }
+    fl_jw_end(&w, ']');
     write_stats(&w, r);
     fl_jw_end(&w, '}');
     fl_buf_add_text(out, "\n");

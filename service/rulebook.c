@@ -14,11 +14,15 @@ static void warn(void *ctx, const char *message)
     fl_log(FL_LOG_WARN, "%s", message);
 }
 
-static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir,
+enum what { LEARNED = 1, CHECKED = 2 };
+
+static enum fl_status load_state(struct fl_rulebook *b, const char *state_dir, unsigned what,
                                  fl_ruleset_complain complain, struct fl_err *err)
 {
     char operator_rules[4096];
-    enum fl_status status = fl_learn_load(b->set, state_dir, complain, NULL, &b->bad, err);
+    enum fl_status status = what & LEARNED ? fl_learn_load(b->set, state_dir, complain, NULL,
+                                                           &b->bad, err)
+                                           : FL_OK;
     if (status == FL_OK &&
         snprintf(operator_rules, sizeof operator_rules, "%s/rules/operator", state_dir) <
             (int)sizeof operator_rules &&
@@ -38,7 +42,7 @@ static void load_calibration(struct fl_calibration *c)
     }
 }
 
-static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
+static enum fl_status open_book(const char *state_dir, unsigned what,
                                 const struct fl_trial *trial,
                                 struct fl_rulebook *out, struct fl_err *err)
 {
@@ -55,21 +59,20 @@ static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
     if (status == FL_OK) {
         bool fits = state_dir && snprintf(cache, sizeof cache, "%s/cache", state_dir) <
                                      (int)sizeof cache;
-        out->set->trusts_shipped = trusts_shipped;
+        out->set->trusts_shipped = !(what & CHECKED);
         out->set->cache = fits && !trial ? cache : NULL;
         out->set->left_out = trial ? trial->rules : NULL;
         out->set->left_out_n = trial ? trial->n : 0;
-        status = fl_metrics_load(fl_paths_data("rules/signals/metrics.json", path),
-                                 &out->set->metrics, err);
     }
-    static const char *const shipped[] = {"rules/tables", "rules/diagnosis", "rules/filters"};
-    for (size_t i = 0; status == FL_OK && i < 3; i++) {
+    static const char *const shipped[] = {"rules/tables", "rules/signals", "rules/diagnosis",
+                                          "rules/filters"};
+    for (size_t i = 0; status == FL_OK && i < 4; i++) {
         status = fl_ruleset_load_dir(out->set, fl_paths_data(shipped[i], path), "shipped", complain,
                                      NULL, &out->bad, err);
     }
     if (status == FL_OK && state_dir) {
         struct fl_err fault = {0};
-        if (load_state(out, state_dir, complain, &fault) != FL_OK && complain) {
+        if (load_state(out, state_dir, what, complain, &fault) != FL_OK && complain) {
             fl_log(FL_LOG_WARN, "%s (going on without these rules)", fault.msg);
         }
     }
@@ -88,18 +91,24 @@ static enum fl_status open_book(const char *state_dir, bool trusts_shipped,
 
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, true, NULL, out, err);
+    return open_book(state_dir, LEARNED, NULL, out, err);
+}
+
+enum fl_status fl_rulebook_open_unlearned(const char *state_dir, struct fl_rulebook *out,
+                                          struct fl_err *err)
+{
+    return open_book(state_dir, 0, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, false, NULL, out, err);
+    return open_book(state_dir, LEARNED | CHECKED, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_open_trial(const char *state_dir, const struct fl_trial *trial,
                                       struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, true, trial, out, err);
+    return open_book(state_dir, LEARNED, trial, out, err);
 }
 
 void fl_rulebook_close(struct fl_rulebook *book)

@@ -3,9 +3,6 @@
  * names of the table. That needs no pattern a dialect, and costs one pass. */
 #include "rules/signals/metrics.h"
 
-#include "service/base/fsio.h"
-#include "service/base/json.h"
-
 #include <stdlib.h>
 
 enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 16,
@@ -53,73 +50,63 @@ static void file_name(struct fl_metrics *m, struct name *one)
     *link = (uint16_t)(one - m->names);
 }
 
-static enum fl_status add_names(struct fl_metrics *m, const fl_json *list, const char *path,
-                                struct fl_err *err)
+static enum fl_status add_names(struct fl_metrics *m, size_t metric, const fl_json *list,
+                                const char *path, struct fl_err *err)
 {
     for (const fl_json *e = fl_json_first(list); e; e = fl_json_next(e)) {
         struct fl_str text = fl_json_str(e);
         if (text.n == 0 || text.n >= FL_METRIC_NAME || m->names_n == NAMES_MAX) {
             return fl_fail(err, FL_SYNTAX,
                            "%s: metric %s: names must be 1 to %d bytes, at most %d in all", path,
-                           m->metric[m->n], FL_METRIC_NAME - 1, NAMES_MAX - 1);
+                           m->metric[metric], FL_METRIC_NAME - 1, NAMES_MAX - 1);
         }
         struct name *one = &m->names[m->names_n++];
         for (size_t i = 0; i < text.n; i++) {
             one->text[i] = text.n == 1 ? text.p[i] : plain(text.p[i]);
         }
         one->n = (uint8_t)text.n;
-        one->metric = (uint8_t)m->n;
+        one->metric = (uint8_t)metric;
         file_name(m, one);
     }
     return FL_OK;
 }
 
-static enum fl_status read_all(struct fl_metrics *m, const fl_json *root, const char *path,
-                               struct fl_err *err)
+static enum fl_status add_metric(struct fl_metrics *m, const fl_json *entry, const char *path,
+                                 struct fl_err *err)
 {
-    if (!fl_str_eq(fl_json_get_str(root, "format"), FL_LIT("faultline.metrics/1"))) {
-        return fl_fail(err, FL_SYNTAX, "%s: expected \"format\" faultline.metrics/1", path);
+    struct fl_str name = fl_json_get_str(entry, "name");
+    int known = fl_metrics_find(m, name);
+    if (name.n == 0 || name.n >= FL_METRIC_NAME || (known < 0 && m->n == FL_METRICS_MAX)) {
+        return fl_fail(err, FL_SYNTAX,
+                       "%s: metric %zu: needs a \"name\" of 1 to %d bytes; at most %d metrics", path,
+                       m->n + 1, FL_METRIC_NAME - 1, FL_METRICS_MAX);
     }
-    m->names_n = 1; /* 0 ends a chain */
-    for (const fl_json *e = fl_json_first(fl_json_get(root, "metrics")); e; e = fl_json_next(e)) {
-        struct fl_str name = fl_json_get_str(e, "name");
-        if (name.n == 0 || name.n >= FL_METRIC_NAME || m->n == FL_METRICS_MAX) {
-            return fl_fail(err, FL_SYNTAX,
-                           "%s: metric %zu: needs a \"name\" of 1 to %d bytes; at most %d metrics",
-                           path, m->n + 1, FL_METRIC_NAME - 1, FL_METRICS_MAX);
-        }
-        memcpy(m->metric[m->n], name.p, name.n);
-        enum fl_status status = add_names(m, fl_json_get(e, "names"), path, err);
-        if (status != FL_OK) {
-            return status;
-        }
-        m->n++;
+    if (known < 0) {
+        known = (int)m->n++;
+        memcpy(m->metric[known], name.p, name.n);
     }
-    return FL_OK;
+    return add_names(m, (size_t)known, fl_json_get(entry, "names"), path, err);
 }
 
-enum fl_status fl_metrics_load(const char *path, struct fl_metrics **out, struct fl_err *err)
+bool fl_metrics_is(const fl_json *root)
 {
-    struct fl_buf text;
-    fl_json *root = NULL;
-    struct fl_metrics *m = calloc(1, sizeof *m);
-    *out = m;
-    if (!m) {
-        return fl_fail(err, FL_NOMEM, "%s: no memory", path);
+    return fl_str_eq(fl_json_get_str(root, "format"), FL_LIT("faultline.metrics/1"));
+}
+
+enum fl_status fl_metrics_extend(struct fl_metrics **metrics, const fl_json *root, const char *path,
+                                 struct fl_err *err)
+{
+    if (!*metrics) {
+        *metrics = calloc(1, sizeof **metrics);
+        if (!*metrics) {
+            return fl_fail(err, FL_NOMEM, "%s: no memory", path);
+        }
+        (*metrics)->names_n = 1; /* 0 ends a chain */
     }
-    fl_buf_init(&text, FL_JSON_BYTES);
-    enum fl_status status = fl_fsio_read(path, &text, err);
-    if (status == FL_OK) {
-        status = fl_json_parse(fl_buf_str(&text), path, &root, err);
-    }
-    if (status == FL_OK) {
-        status = read_all(m, root, path, err);
-    }
-    fl_json_free(root);
-    fl_buf_free(&text);
-    if (status != FL_OK) {
-        fl_metrics_free(m);
-        *out = NULL;
+    enum fl_status status = FL_OK;
+    for (const fl_json *e = fl_json_first(fl_json_get(root, "metrics")); e && status == FL_OK;
+         e = fl_json_next(e)) {
+        status = add_metric(*metrics, e, path, err);
     }
     return status;
 }
@@ -345,6 +332,9 @@ static struct fl_str key_before(struct fl_str text, size_t number)
     }
     if (end == number) {
         return (struct fl_str){text.p, 0};
+    }
+    if (end > 3 && memcmp(text.p + end - 3, " is", 3) == 0) { /* "the loss is 3.1" */
+        end -= 3;
     }
     if (end > 1 && text.p[end - 1] == ')') {
         size_t open = end - 1;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers in a line of progress: "lm loss: 5.46E+00", "'grad_norm': nan", "lr 4e-2", "tps: 6,979".
- * A file lists, for each metric, the names under which programs print it (rules/signals/
- * metrics.json, format faultline.metrics/1), so a new dialect needs no code. Names compare without
+ * Files list, for each metric, the names under which programs print it (rules/signals/metrics.json
+ * and the operator's own, format faultline.metrics/1), so a new dialect needs no code. Names compare without
  * letter case, with any of blank - _ / . between their words; a name of one letter is taken as it
  * stands.
  * Threads: read-only after loading. */
 #pragma once
 #include "service/base/arena.h"
+#include "service/base/json.h"
 #include "service/base/status.h"
 
 #include <stdint.h>
@@ -15,9 +16,13 @@ enum { FL_METRICS_MAX = 24, FL_METRIC_NAME = 40 };
 
 struct fl_metrics;
 
-/* Owned by the caller (fl_metrics_free). FL_SYNTAX names the file and the entry at fault. */
-enum fl_status fl_metrics_load(const char *path, struct fl_metrics **out,
-                               struct fl_err *err) FL_MUST_USE;
+bool fl_metrics_is(const fl_json *root);
+
+/* Adds the metrics and names of a file to *metrics, which is made when it is NULL and owned by the
+ * caller (fl_metrics_free). A name that is there already keeps its metric. FL_SYNTAX names the file
+ * and the entry at fault. */
+enum fl_status fl_metrics_extend(struct fl_metrics **metrics, const fl_json *root, const char *path,
+                                 struct fl_err *err) FL_MUST_USE;
 void fl_metrics_free(struct fl_metrics *metrics);
 
 /* The number of the metric with this name of its own, or -1. metrics may be NULL. */

@@ -283,11 +283,13 @@ int fl_cmd_filter(int argc, char **argv)
     const char *only = NULL;
     const char *state = NULL;
     bool explains = false;
+    bool no_learned = false;
     const struct fl_opt options[] = {
         {"only", 0, FL_OPT_TEXT, "FILE",
          "use exactly the rules of this file (ours, or an array of regexes)", &only},
         {"explain", 0, FL_OPT_FLAG, NULL, "say on standard error which rule dropped what",
          &explains},
+        {"no-learned", 0, FL_OPT_FLAG, NULL, "go without learned rules", &no_learned},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned rules)", &state},
     };
     const struct fl_cli cli = {
@@ -310,8 +312,10 @@ int fl_cmd_filter(int argc, char **argv)
     enum fl_status status = fl_config_load(&config, &err);
     if (status == FL_OK) {
         fl_config_flag(&config, FL_SET_STATE, state);
-        status = only ? open_only(only, &book, &err)
-                      : fl_rulebook_open(config.value[FL_SET_STATE], &book, &err);
+        const char *folder = config.value[FL_SET_STATE];
+        status = only         ? open_only(only, &book, &err)
+                 : no_learned ? fl_rulebook_open_unlearned(folder, &book, &err)
+                              : fl_rulebook_open(folder, &book, &err);
     }
     if (status == FL_OK) {
         struct filter f = {.set = book.set, .protects = !only, .explains = explains};

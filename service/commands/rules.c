@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/commands/commands.h"
 
-#include "rules/learn.h"
 #include "rules/table.h"
 #include "service/base/cli.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
+#include "service/commands/rules_life.h"
 #include "service/commands/rules_test.h"
 #include "service/config.h"
 #include "service/paths.h"
@@ -18,6 +18,9 @@
 struct rules_options {
     const char *state;
     int format;
+    bool active;
+    const char *reason;
+    const char *protect;
 };
 
 static void complain(void *ctx, const char *message)
@@ -74,9 +77,23 @@ static enum fl_status list(const struct fl_ruleset *set, const struct rules_opti
     return status;
 }
 
-static enum fl_status show(const struct fl_ruleset *set, const char *id, struct fl_err *err)
+static enum fl_status pending(const struct fl_rules_life *life, struct fl_err *err)
 {
-    const struct fl_rule *rule = fl_ruleset_find(set, fl_str_of(id));
+    struct fl_buf out;
+    fl_buf_init(&out, 64 << 20);
+    enum fl_status status = fl_rules_life_pending(life, &out, err);
+    if (status == FL_OK) {
+        status = print(&out, err);
+    }
+    fl_buf_free(&out);
+    return status;
+}
+
+/* The rule as JSON; of a learned one also what it did. */
+static enum fl_status show(const struct fl_rules_life *life, const char *id, struct fl_err *err)
+{
+    const struct fl_rule *rule = fl_ruleset_find(life->set, fl_str_of(id));
+    enum fl_status status = FL_OK;
     struct fl_buf out;
     struct fl_jw w;
     if (!rule) {
@@ -84,10 +101,18 @@ static enum fl_status show(const struct fl_ruleset *set, const char *id, struct 
     }
     fl_buf_init(&out, 1 << 20);
     fl_jw_init(&w, &out, true);
-    fl_rule_write(&w, rule);
-    fl_buf_add_text(&out, "\n");
+    bool learned = fl_rule_is_learned(rule);
+    if (!learned || !life->json) {
+        fl_rule_write(&w, rule);
+        fl_buf_add_text(&out, "\n");
+    }
     fl_log(FL_LOG_INFO, "from %s", rule->file);
-    enum fl_status status = print(&out, err);
+    if (learned) {
+        status = fl_rules_life_show(life, rule, &out, err);
+    }
+    if (status == FL_OK) {
+        status = print(&out, err);
+    }
     fl_buf_free(&out);
     return status;
 }
@@ -252,8 +277,9 @@ static enum fl_status import(const char *state, const char *path, int *code, str
 }
 
 static enum fl_status dispatch(int argc, char **argv, const struct rules_options *o,
-                               const char *state, int *code, struct fl_err *err)
+                               const struct fl_config *config, int *code, struct fl_err *err)
 {
+    const char *state = config->value[FL_SET_STATE];
     struct fl_str verb = fl_str_of(argv[1]);
     struct fl_rulebook b = {.set = NULL};
     enum fl_status status = FL_OK;
@@ -271,10 +297,15 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
         fl_rulebook_close(&b);
         return status;
     }
+    const struct fl_rules_life life = {config, b.set, o->active, o->reason, o->format == 1};
     if (fl_str_eq(verb, FL_LIT("list")) && argc == 2) {
         status = list(b.set, o, err);
     } else if (fl_str_eq(verb, FL_LIT("show")) && argc == 3) {
-        status = show(b.set, argv[2], err);
+        status = show(&life, argv[2], err);
+    } else if (fl_str_eq(verb, FL_LIT("pending")) && argc == 2) {
+        status = pending(&life, err);
+    } else if (fl_rules_life_has(verb) && argc == 3) {
+        status = fl_rules_life_change(&life, verb, argv[2], err);
     } else if (fl_str_eq(verb, FL_LIT("lint")) && argc <= 3) {
         status = lint(&b, code);
     } else if (tests) {
@@ -292,21 +323,32 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
 
 int fl_cmd_rules(int argc, char **argv)
 {
-    struct rules_options o = {NULL, 0};
+    struct rules_options o = {.format = 0};
     const struct fl_opt options[] = {
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned and operator rules)", &o.state},
-        {"format", 'f', FL_OPT_CHOICE, "text|json", "for list and test", &o.format},
+        {"format", 'f', FL_OPT_CHOICE, "text|json", "for list, show, pending and test",
+         &o.format},
+        {"active", 0, FL_OPT_FLAG, NULL, "approve: straight to active, without shadow", &o.active},
+        {"reason", 0, FL_OPT_TEXT, "WORDS", "why, for the journal", &o.reason},
+        {"protect", 0, FL_OPT_TEXT, "PATH",
+         "approve: also leave these lines alone (a file, or a folder of labelled logs)",
+         &o.protect},
     };
     const struct fl_cli cli = {
-        "rules list|show ID|test [FILE|ID [PATH...]]|lint [FILE]|import FILE|export",
+        "rules list|show ID|test [FILE|ID [PATH...]]|lint [FILE]|import FILE|export\n"
+        "       faultline rules pending|approve ID|reject ID|retire ID|revoke ID",
         "list    every rule with state, origin, role and cause\n"
-        "show    one rule as JSON\n"
+        "show    one rule as JSON; of a learned one also what it dropped, and its history\n"
         "test    hold the rules of FILE, or an installed one, against their samples and show where\n"
         "        a pattern stops to match; with PATHs (files, folders of jobs) also which lines\n"
         "        they match and which verdicts they change; exit 1 when a sample fails\n"
         "lint    the same for a rule file or folder, with advice; exit 1 when a rule is bad\n"
         "import  check a rule file and put it into the state folder\n"
-        "export  learned and imported diagnosis rules as one file on standard output",
+        "export  learned and imported diagnosis rules as one file on standard output\n"
+        "pending learned rules that are proposed or in shadow, and what speaks for them\n"
+        "approve put a learned rule into shadow (counted, not applied); --active: apply it\n"
+        "reject  never propose it again;  retire  no longer apply it\n"
+        "revoke  take it out as if it had never been learned",
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config = {.file = NULL};
@@ -325,7 +367,8 @@ int fl_cmd_rules(int argc, char **argv)
     enum fl_status status = fl_config_load(&config, &err);
     if (status == FL_OK) {
         fl_config_flag(&config, FL_SET_STATE, o.state);
-        status = dispatch(argc, argv, &o, config.value[FL_SET_STATE], &code, &err);
+        fl_config_flag(&config, FL_SET_PROTECT, o.protect);
+        status = dispatch(argc, argv, &o, &config, &code, &err);
     }
     fl_config_free(&config);
     return status == FL_OK ? code : fl_cmd_fail(&err);

@@ -172,7 +172,9 @@ void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long
             uint32_t at = e->lines[i - 1].at;
             chained |= links_chain(fl_str_skip(fl_buf_str(&e->text), at));
         }
-        if (e && chained) {
+        bool ignored = e && e->n == 1 &&
+                       fl_str_starts(fl_buf_str(&e->text), FL_LIT("Exception ignored"));
+        if (e && (chained || ignored)) {
             e->phase = FRAMES;
             add(e, text, number, offset);
             return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines that form one event: a Python traceback with its chain and its message, also when several
  * ranks print theirs into one stream in turn.
- * An event opens with the line "Traceback (most recent call last)" and ends with the exception
+ * An event opens with the line "Traceback (most recent call last)", or with the "Exception ignored"
+ * that stands before it, and ends with the exception
  * line and the lines that continue its message (among them the box of a ChildFailedError).
  * Limits: FL_EVENTS_OPEN at once (the oldest is closed for a new one), FL_EVENT_BYTES and
  * FL_EVENT_LINES each (the older half makes room: the end of a traceback says most).

@@ -32,6 +32,7 @@ static const char *path_of(const char *name)
 static void fresh(void)
 {
     static const char *const names[] = {"learned_filters.json", "learned_filters.json.prev",
+                                        "learned_filters.json.bad",
                                         "learned_diagnosis.json", "learned_diagnosis.json.prev"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         unlink(path_of(names[i]));
@@ -83,7 +84,7 @@ static struct fl_ruleset *load(void)
 TEST(a_good_filter_is_kept_as_proposed)
 {
     fresh();
-    struct fl_proposal p = filter("widget ticked \\d+ times", "widget ticked 40 times");
+    struct fl_proposal p = filter("widget ticked \\d+ times$", "widget ticked 40 times");
     CHECK_EQ_INT(propose(&p), FL_OK);
     struct fl_ruleset *set = load();
     CHECK_EQ_INT(set->rules_n, 1);
@@ -111,9 +112,9 @@ TEST(a_good_diagnosis_is_kept_as_proposed)
 TEST(more_than_one)
 {
     fresh();
-    static const char *const patterns[] = {"widget alpha \\d+", "widget beta \\d+",
-                                           "widget gamma \\d+"};
-    static const char *const samples[] = {"widget alpha 1", "widget beta 2", "widget gamma 3"};
+    static const char *const patterns[] = {"widget alpha went \\d+$", "widget beta went \\d+$",
+                                           "widget gamma went \\d+$"};
+    static const char *const samples[] = {"widget alpha went 1", "widget beta went 2", "widget gamma went 3"};
     for (size_t i = 0; i < 3; i++) {
         struct fl_proposal p = filter(patterns[i], samples[i]);
         CHECK_EQ_INT(propose(&p), FL_OK);
@@ -159,8 +160,8 @@ TEST(the_gate_refuses)
 TEST(the_gate_protects_evidence)
 {
     fresh();
-    struct fl_proposal p = filter("widget \\w+ in bay \\d", "widget turned in bay 3");
-    p.protects = FL_LIT("first line\nwidget jammed in bay 7\nlast line");
+    struct fl_proposal p = filter("widget \\w+ in its bay \\d$", "widget turned in its bay 3");
+    p.protects = FL_LIT("first line\nwidget jammed in its bay 7\nlast line");
     CHECK_EQ_INT(propose(&p), FL_DENIED);
     CHECK_HAS(why, "evidence");
     p.protects = FL_LIT("first line\nlast line");
@@ -191,9 +192,9 @@ static void overwrite(const char *path, struct fl_str bytes)
 TEST(damage_falls_back_to_the_version_before)
 {
     fresh();
-    struct fl_proposal p = filter("widget alpha \\d+", "widget alpha 1");
+    struct fl_proposal p = filter("widget alpha went \\d+$", "widget alpha went 1");
     CHECK_EQ_INT(propose(&p), FL_OK);
-    p = filter("widget beta \\d+", "widget beta 1");
+    p = filter("widget beta went \\d+$", "widget beta went 1");
     CHECK_EQ_INT(propose(&p), FL_OK);
     const char *path = path_of("learned_filters.json");
     struct fl_buf text;
@@ -209,7 +210,7 @@ TEST(damage_falls_back_to_the_version_before)
     CHECK_EQ_INT(complaints, 1);
     CHECK_HAS(complaint, "learned_filters.json");
     CHECK_HAS(complaint, "previous version");
-    CHECK_EQ_INT(set->rules_n, 1);
+    CHECK_EQ_INT(set->rules_n, 2);
     fl_ruleset_free(set);
     struct fl_buf after;
     fl_buf_init(&after, 1 << 20);
@@ -222,17 +223,23 @@ TEST(damage_falls_back_to_the_version_before)
 TEST(any_torn_file_is_survived)
 {
     fresh();
-    struct fl_proposal p = filter("widget alpha \\d+", "widget alpha 1");
+    struct fl_proposal p = filter("widget alpha went \\d+$", "widget alpha went 1");
     CHECK_EQ_INT(propose(&p), FL_OK);
     const char *path = path_of("learned_filters.json");
     struct fl_buf text;
     fl_buf_init(&text, 1 << 20);
     CHECK_EQ_INT(fl_fsio_read(path, &text, NULL), FL_OK);
+    const char *copy = path_of("learned_filters.json.prev");
     for (size_t n = 0; n < text.n; n += 7) {
         overwrite(path, (struct fl_str){text.p, n});
         struct fl_ruleset *set = load();
+        CHECK_EQ_INT(set->rules_n, 1); /* by the copy */
+        fl_ruleset_free(set);
+        overwrite(copy, (struct fl_str){text.p, n});
+        set = load();
         CHECK_EQ_INT(set->rules_n, 0);
         fl_ruleset_free(set);
+        overwrite(copy, fl_buf_str(&text));
     }
     CHECK(complaints > 10);
     fl_buf_free(&text);
@@ -242,18 +249,19 @@ TEST(any_torn_file_is_survived)
 TEST(proposing_over_damage_keeps_the_old_rules)
 {
     fresh();
-    struct fl_proposal p = filter("widget alpha \\d+", "widget alpha 1");
+    struct fl_proposal p = filter("widget alpha went \\d+$", "widget alpha went 1");
     CHECK_EQ_INT(propose(&p), FL_OK);
-    p = filter("widget beta \\d+", "widget beta 1");
+    p = filter("widget beta went \\d+$", "widget beta went 1");
     CHECK_EQ_INT(propose(&p), FL_OK);
     overwrite(path_of("learned_filters.json"), FL_LIT("{ torn"));
-    p = filter("widget gamma \\d+", "widget gamma 1");
+    p = filter("widget gamma went \\d+$", "widget gamma went 1");
     CHECK_EQ_INT(propose(&p), FL_OK);
     complaints = 0;
     struct fl_ruleset *set = load();
     CHECK_EQ_INT(complaints, 0);
-    CHECK_EQ_INT(set->rules_n, 2); /* alpha of the version before, and gamma */
+    CHECK_EQ_INT(set->rules_n, 3);
     fl_ruleset_free(set);
+    CHECK(fl_fsio_exists(path_of("learned_filters.json.bad"))); /* stays for inspection */
 }
 
 TEST(nothing_there_is_fine)

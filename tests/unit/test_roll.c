@@ -103,7 +103,7 @@ TEST(who_lags)
         struct fl_arena arena;
         struct fl_roll roll = begin(&arena);
         for (long rank = 0; rank < 4; rank++) {
-            char name[8];
+            char name[24];
             snprintf(name, sizeof name, "%ld", rank);
             note(&roll, name, "", all[i].enqueued[rank] == -2 ? -1 : all[i].enqueued[rank]);
         }

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rag/rulelog.h"
+
+#include "rag/store.h"
+#include "service/base/clock.h"
+
+#include <stdio.h>
+
+/* A database that was opened for reading may be older than these tables. */
+static bool has_log(struct fl_incidents *store)
+{
+    int64_t version = 0;
+    return fl_store_number(store, "PRAGMA user_version", &version, NULL) == FL_OK && version >= 2;
+}
+
+static struct fl_str column(sqlite3_stmt *statement, int at)
+{
+    const void *text = sqlite3_column_text(statement, at);
+    return (struct fl_str){text ? text : "", (size_t)sqlite3_column_bytes(statement, at)};
+}
+
+static struct fl_str time_or_now(struct fl_str time, char now[static 21])
+{
+    fl_clock_format(fl_clock_wall_s(), now);
+    return time.n ? time : fl_str_of(now);
+}
+
+/* Runs a statement whose parameters are texts. */
+static enum fl_status run(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
+                          int n, struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fl_status status = fl_store_prepare(store, sql, &statement, err);
+    for (int i = 0; status == FL_OK && i < n; i++) {
+        fl_store_bind(statement, i + 1, texts[i]);
+    }
+    if (status == FL_OK) {
+        status = fl_store_step(store, statement, &row, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+enum fl_status fl_rulelog_change(struct fl_incidents *store, const struct fl_rule_change *c,
+                                 bool forget, fl_rulelog_apply apply, void *ctx,
+                                 struct fl_err *err)
+{
+    char now[21];
+    const struct fl_str entry[] = {time_or_now(c->time, now), c->actor, c->rule, c->was, c->now,
+                                   c->reason};
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_begin(store, err);
+    if (status == FL_OK) {
+        status = run(store, "INSERT INTO rule_journal(time, actor, rule, was, now, reason)"
+                     " VALUES(?, ?, ?, ?, ?, ?)", entry, 6, err);
+        if (status == FL_OK && forget) {
+            status = run(store, "DELETE FROM rule_use WHERE rule = ?", &c->rule, 1, err);
+        }
+        if (status == FL_OK && forget) {
+            status = run(store, "DELETE FROM rule_total WHERE rule = ?", &c->rule, 1, err);
+        }
+        if (status == FL_OK && apply) {
+            status = apply(ctx, err);
+        }
+        status = fl_store_end(store, status, err);
+    }
+    if (status == FL_OK && forget) {
+        fl_store_flush(store);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+enum fl_status fl_rulelog_history(struct fl_incidents *store, struct fl_str rule,
+                                  fl_rulelog_visit visit, void *ctx, struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = true;
+    if (!has_log(store)) {
+        return FL_OK;
+    }
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_prepare(
+        store, "SELECT time, actor, rule, was, now, reason FROM rule_journal"
+        " WHERE ?1 = '' OR rule = ?1 ORDER BY seq", &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, rule);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    while (status == FL_OK && row) {
+        const struct fl_rule_change c = {column(statement, 0), column(statement, 1),
+                                         column(statement, 2), column(statement, 3),
+                                         column(statement, 4), column(statement, 5)};
+        status = visit(ctx, &c, err);
+        if (status == FL_OK) {
+            status = fl_store_step(store, statement, &row, err);
+        }
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+static const char put_use[] =
+    "INSERT INTO rule_use(rule, job, name, state, sample, seen, lines, telling, total, since)"
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+    " (SELECT coalesce(max(seq), 0) FROM rule_journal WHERE rule = ?1))";
+
+/* The use of the same job goes out of the totals before the new one goes in. */
+static enum fl_status note_use(struct fl_incidents *store, const struct fl_rule_use *use,
+                               struct fl_err *err)
+{
+    static const char *const before[] = {
+        "INSERT OR IGNORE INTO rule_total(rule, jobs, lines) VALUES(?1, 0, 0)",
+        "UPDATE rule_total SET jobs = jobs - 1, lines = lines - (SELECT lines FROM rule_use"
+        " WHERE rule = ?1 AND job = ?2) WHERE rule = ?1 AND EXISTS"
+        " (SELECT 1 FROM rule_use WHERE rule = ?1 AND job = ?2)",
+        "DELETE FROM rule_use WHERE rule = ?1 AND job = ?2"};
+    static const char *const after[] = {
+        "UPDATE rule_total SET jobs = jobs + 1, lines = lines + (SELECT lines FROM rule_use"
+        " WHERE rule = ?1 AND job = ?2) WHERE rule = ?1"};
+    char now[21];
+    const struct fl_str texts[] = {use->rule, use->job,    use->name,
+                                   use->state, use->sample, time_or_now(use->seen, now)};
+    enum fl_status status = run(store, before[0], texts, 1, err);
+    for (size_t i = 1; status == FL_OK && i < 3; i++) {
+        status = run(store, before[i], texts, 2, err);
+    }
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    if (status == FL_OK) {
+        status = fl_store_prepare(store, put_use, &statement, err);
+    }
+    if (status == FL_OK) {
+        for (int i = 0; i < 6; i++) {
+            fl_store_bind(statement, i + 1, texts[i]);
+        }
+        sqlite3_bind_int64(statement, 7, use->lines);
+        sqlite3_bind_int64(statement, 8, use->telling);
+        sqlite3_bind_int64(statement, 9, use->total);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    sqlite3_finalize(statement);
+    return status == FL_OK ? run(store, after[0], texts, 2, err) : status;
+}
+
+static enum fl_status prune(struct fl_incidents *store, struct fl_str rule, struct fl_err *err)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql, "DELETE FROM rule_use WHERE rule = ?1 AND row NOT IN (SELECT row FROM"
+             " rule_use WHERE rule = ?1 ORDER BY row DESC LIMIT %d)", FL_USES_KEPT);
+    return run(store, sql, &rule, 1, err);
+}
+
+enum fl_status fl_rulelog_use(struct fl_incidents *store, const struct fl_rule_use *uses, size_t n,
+                              struct fl_err *err)
+{
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_begin(store, err);
+    if (status == FL_OK) {
+        for (size_t i = 0; status == FL_OK && i < n; i++) {
+            status = note_use(store, &uses[i], err);
+            if (status == FL_OK) {
+                status = prune(store, uses[i].rule, err);
+            }
+        }
+        status = fl_store_end(store, status, err);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, size_t limit,
+                               fl_rulelog_use_visit visit, void *ctx, struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = true;
+    if (!has_log(store)) {
+        return FL_OK;
+    }
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_prepare(
+        store, "SELECT rule, job, name, state, lines, telling, total, sample, seen FROM rule_use"
+        " WHERE rule = ?1 ORDER BY row DESC LIMIT ?2", &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, rule);
+        sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    while (status == FL_OK && row) {
+        const struct fl_rule_use use = {
+            column(statement, 0), column(statement, 1), column(statement, 2), column(statement, 3),
+            (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5),
+            (long)sqlite3_column_int64(statement, 6), column(statement, 7), column(statement, 8)};
+        status = visit(ctx, &use, err);
+        if (status == FL_OK) {
+            status = fl_store_step(store, statement, &row, err);
+        }
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+/* ?1 rule, ?2 the job in hand, ?3 its name. */
+static const char record_sql[] =
+    "WITH u AS (SELECT * FROM rule_use WHERE rule = ?1), s AS (SELECT * FROM u WHERE since ="
+    " (SELECT coalesce(max(seq), 0) FROM rule_journal WHERE rule = ?1)),"
+    " o AS (SELECT lines * 1.0 / max(total, 1) share, name FROM u WHERE job <> ?2),"
+    " k AS (SELECT share FROM o WHERE name = ?3 OR (SELECT count(*) FROM o WHERE name = ?3) < 3)"
+    "SELECT (SELECT coalesce(sum(jobs), 0) FROM rule_total WHERE rule = ?1),"
+    " (SELECT coalesce(sum(lines), 0) FROM rule_total WHERE rule = ?1),"
+    " (SELECT count(*) FROM s), (SELECT count(DISTINCT name) FROM s),"
+    " (SELECT coalesce(sum(lines), 0) FROM s), (SELECT coalesce(sum(telling), 0) FROM s),"
+    " (SELECT count(*) FROM k), (SELECT coalesce(max(share), 0) FROM k),"
+    " (SELECT coalesce(max(seen), '') FROM u)";
+
+enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule, struct fl_str job,
+                                 struct fl_str name, struct fl_rule_record *record_r,
+                                 struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    *record_r = (struct fl_rule_record){0};
+    if (!has_log(store)) {
+        return FL_OK;
+    }
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_prepare(store, record_sql, &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, rule);
+        fl_store_bind(statement, 2, job);
+        fl_store_bind(statement, 3, name);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    if (status == FL_OK && row) {
+        long *const numbers[] = {&record_r->all_jobs, &record_r->all_lines, &record_r->jobs,
+                                 &record_r->names,    &record_r->lines,     &record_r->telling,
+                                 &record_r->others};
+        for (int i = 0; i < 7; i++) {
+            *numbers[i] = (long)sqlite3_column_int64(statement, i);
+        }
+        record_r->most = sqlite3_column_double(statement, 7);
+        struct fl_str seen = column(statement, 8);
+        snprintf(record_r->last_seen, sizeof record_r->last_seen, "%.*s", (int)seen.n, seen.p);
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
