@@ -5,6 +5,8 @@
  * lookaround or a verb; then less is told.) */
 #include "rules/blame.h"
 
+#include "rules/quantifier.h"
+
 enum { GROUPS_DEEP = 8, TEXT_CAP = 8 * 1024 };
 
 /* Length of a class such as [^]a-z[:digit:]\]], at its bracket. */
@@ -74,29 +76,13 @@ static size_t group_length(struct fl_str s)
     return s.n;
 }
 
-/* Length of the quantifier at the front of s, or 0: ? * + {2,} and these with ? or + behind. */
-static size_t quantifier_length(struct fl_str s)
-{
-    size_t i = 0;
-    if (s.n && memchr("?*+", *s.p, 3)) {
-        i = 1;
-    } else if (s.n && *s.p == '{') {
-        size_t k = 1;
-        while (k < s.n && (fl_is_digit(s.p[k]) || s.p[k] == ',')) {
-            k++;
-        }
-        i = k > 1 && k < s.n && s.p[k] == '}' && fl_is_digit(s.p[1]) ? k + 1 : 0;
-    }
-    return i + (i && i < s.n && (s.p[i] == '?' || s.p[i] == '+'));
-}
-
 static size_t piece_length(struct fl_str s, size_t *bare_r)
 {
     *bare_r = *s.p == '\\' ? escape_length(s)
               : *s.p == '[' ? class_length(s)
               : *s.p == '(' ? group_length(s)
                             : 1;
-    return *bare_r + quantifier_length(fl_str_skip(s, *bare_r));
+    return *bare_r + fl_quantifier_at(fl_str_skip(s, *bare_r)).n;
 }
 
 /* (?i) and the like: holds for what follows in its group, other branches too. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_CAP = 64 << 20, RUNS_MAX = 256 };
+enum { ARENA_CAP = 64 << 20 };
 
 /* A rule this much less sure than another on the same line says nothing more (the exception's class
  * beside its message). */
@@ -34,9 +34,7 @@ struct fl_diagnosis {
     struct fl_roll roll;
     struct fl_finding *findings;
     size_t findings_n;
-    struct fl_stream *streams;
-    uint32_t streams_n;
-    uint32_t streams_size;
+    struct fl_streams streams;
     /* For rules of stream or job scope: which all/none patterns were seen, in this stream and in
      * the job, by pattern number. */
     uint8_t *seen;
@@ -56,6 +54,7 @@ enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosi
     d->set = set;
     fl_arena_init(&d->arena, ARENA_CAP);
     d->roll.arena = &d->arena;
+    d->streams.arena = &d->arena;
     d->series = (struct fl_series_set){.metrics = set->metrics, .arena = &d->arena};
     d->findings = calloc(FL_FINDINGS_MAX, sizeof *d->findings);
     d->seen = calloc(set->line_patterns_n + 1U, 1);
@@ -84,7 +83,7 @@ void fl_diagnosis_free(struct fl_diagnosis *d)
     fl_series_fini(&d->series);
     fl_arena_free(&d->arena);
     free(d->findings);
-    free(d->streams);
+    fl_streams_fini(&d->streams);
     free(d->seen);
     free(d->seen_stream);
     free(d);
@@ -111,50 +110,16 @@ static void tell(const struct fl_diagnosis *d, uint32_t rule, const struct fl_ca
     }
 }
 
-static struct fl_run *add_run(struct fl_diagnosis *d, struct fl_stream *s, uint64_t order)
-{
-    if (!s->runs) {
-        s->runs = fl_arena_alloc(&d->arena, RUNS_MAX * sizeof *s->runs);
-    }
-    if (!s->runs || s->runs_n == RUNS_MAX) {
-        return NULL;
-    }
-    struct fl_run *run = &s->runs[s->runs_n++];
-    *run = (struct fl_run){.first_step = -1, .last_step = -1, .checkpoint = -1,
-                           .begin_order = order};
-    return run;
-}
-
 enum fl_status fl_diagnosis_stream(struct fl_diagnosis *d, const char *name, const char *path,
                                    uint32_t *stream_r, struct fl_err *err)
 {
-    if (d->streams_n == FL_STREAMS_MAX) {
-        return fl_fail(err, FL_LIMIT, "more than %d streams in one job", FL_STREAMS_MAX);
-    }
-    if (d->streams_n == d->streams_size) {
-        uint32_t size = d->streams_size ? d->streams_size * 2 : 16;
-        struct fl_stream *more = realloc(d->streams, size * sizeof *more);
-        if (!more) {
-            return fl_fail(err, FL_NOMEM, "no memory for a stream");
-        }
-        d->streams = more;
-        d->streams_size = size;
-    }
-    struct fl_stream *s = &d->streams[d->streams_n];
-    *s = (struct fl_stream){.name = fl_arena_text(&d->arena, fl_str_of(name)),
-                            .path = fl_arena_text(&d->arena, fl_str_of(path)),
-                            .origin = {.rank = -1, .local_rank = -1, .gpu = -1}};
-    if (!s->name || !s->path || !add_run(d, s, 0)) {
-        return fl_fail(err, FL_NOMEM, "no memory for a stream");
-    }
-    *stream_r = d->streams_n++;
-    return FL_OK;
+    return fl_streams_add(&d->streams, name, path, stream_r, err);
 }
 
 struct fl_stream *fl_diagnosis_streams(struct fl_diagnosis *d, uint32_t *n_r)
 {
-    *n_r = d->streams_n;
-    return d->streams;
+    *n_r = d->streams.n;
+    return d->streams.list;
 }
 
 const struct fl_finding *fl_diagnosis_findings(const struct fl_diagnosis *d, size_t *n_r)
@@ -193,29 +158,9 @@ long fl_diagnosis_errors(const struct fl_diagnosis *d)
     return d->errors;
 }
 
-static const struct fl_str *captured(const struct fl_captures *c, const char *name)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (strcmp(c->item[i].name, name) == 0 && c->item[i].text.n) {
-            return &c->item[i].text;
-        }
-    }
-    return NULL;
-}
-
-/* A captured whole number ("61 200" and "61,200" are not; -1 when there is none). */
-static long captured_number(const struct fl_captures *c, const char *name)
-{
-    const struct fl_str *text = captured(c, name);
-    struct fl_str rest = text ? *text : (struct fl_str){NULL, 0};
-    long value = -1;
-    return fl_str_take_number(&rest, &value) ? value : -1;
-}
-
 static struct fl_run *run_of(struct fl_diagnosis *d, uint32_t stream)
 {
-    struct fl_stream *s = &d->streams[stream];
-    return &s->runs[s->runs_n - 1];
+    return fl_stream_run(&d->streams.list[stream]);
 }
 
 static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *place,
@@ -227,14 +172,14 @@ static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *p
     static const char *const names[] = {"rank", "local_rank", "gpu"};
     long *slots[] = {&s.place.rank, &s.place.local_rank, &s.place.gpu};
     for (size_t i = 0; i < 3; i++) {
-        long value = captured_number(c, names[i]);
+        long value = fl_captured_number(c, names[i]);
         if (value >= 0) {
             *slots[i] = value;
             s.names_rank |= i < 2;
         }
     }
-    const struct fl_str *node = captured(c, "node");
-    node = node || place->node.n ? node : captured(c, "peer"); /* the other end of a link */
+    const struct fl_str *node = fl_captured(c, "node");
+    node = node || place->node.n ? node : fl_captured(c, "peer"); /* the other end of a link */
     s.place.node = fl_arena_str(&d->arena, node ? *node : place->node);
     text.n = text.n > FL_FINDING_TEXT ? FL_FINDING_TEXT : text.n;
     s.text = fl_arena_str(&d->arena, text);
@@ -276,9 +221,9 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
                          const struct fl_captures *c, struct fl_str text, uint64_t order)
 {
     const struct fl_rule *rule = &d->set->rules[rule_index];
-    uint32_t run = d->streams[place->stream].runs_n - 1;
+    uint32_t run = d->streams.list[place->stream].runs_n - 1;
     struct fl_sighting s = {.place = *place};
-    long rank = captured_number(c, "rank");
+    long rank = fl_captured_number(c, "rank");
     s.place.rank = rank >= 0 ? rank : place->rank;
     struct fl_finding *f = find(d, rule_index, run, &s.place);
     if (f) {
@@ -312,7 +257,7 @@ static void note_values(struct fl_diagnosis *d, const struct fl_captures *c,
         fl_values_put(&values, fl_metrics_find(d->set->metrics, fl_str_of(c->item[i].name)),
                       c->item[i].text);
     }
-    fl_series_add(&d->series, d->streams[place->stream].runs_n - 1, place, order, step, &values,
+    fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, step, &values,
                   text);
 }
 
@@ -321,61 +266,44 @@ static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
                           struct fl_str text, uint64_t order)
 {
     struct fl_run *run = run_of(d, place->stream);
-    long step = captured_number(c, "step");
-    long done = captured_number(c, "done"); /* a progress bar's count: at 0 nothing is done */
-    if (done == 0 || captured_number(c, "batches") == 0) {
+    long step = fl_captured_number(c, "step");
+    long done = fl_captured_number(c, "done"); /* a progress bar's count: at 0 nothing is done */
+    if (done == 0 || fl_captured_number(c, "batches") == 0) {
         return;
     }
     step = step >= 0 ? step : done;
     if (rule->role == FL_ROLE_CHECKPOINT) {
-        long saved = step >= 0 ? step : run->last_step;
-        run->checkpoint = saved > run->checkpoint ? saved : run->checkpoint;
+        fl_run_saved(run, step);
         return;
     }
     if (rule->role == FL_ROLE_METRIC) {
         note_values(d, c, place, step >= 0 ? step : run->last_step, text, order);
         return;
     }
-    run->steps++;
-    run->trouble = 0;
-    if (step >= 0) {
-        run->first_step = run->first_step < 0 ? step : run->first_step;
-        run->last_step = step;
-    }
+    fl_run_stepped(run, step);
     note_values(d, c, place, step, text, order);
-}
-
-/* The printers of a multi-node job start one after the other: only a start after work was done, or
- * after a failure, begins a new run. */
-static void note_start(struct fl_diagnosis *d, const struct fl_place *place, uint64_t order)
-{
-    const struct fl_run *run = run_of(d, place->stream);
-    if (run->steps > 0 || run->failures > 0 || run->success) {
-        add_run(d, &d->streams[place->stream], order);
-    }
 }
 
 /* Also lines that are findings may say who runs where. */
 static void note_roll(struct fl_diagnosis *d, const struct fl_place *place,
                       const struct fl_captures *c)
 {
-    const struct fl_str *node = captured(c, "node");
-    const struct fl_str *ranks = captured(c, "ranks");
+    const struct fl_str *node = fl_captured(c, "node");
+    const struct fl_str *ranks = fl_captured(c, "ranks");
     struct fl_str where = node ? *node : place->node;
     char rank[24] = "";
-    ranks = ranks ? ranks : captured(c, "rank");
+    ranks = ranks ? ranks : fl_captured(c, "rank");
     if (!ranks && place->rank >= 0) {
         snprintf(rank, sizeof rank, "%ld", place->rank);
     }
-    fl_roll_note(&d->roll, ranks ? *ranks : fl_str_of(rank), where, captured_number(c, "enqueued"),
-                 captured_number(c, "completed"));
+    fl_roll_note(&d->roll, ranks ? *ranks : fl_str_of(rank), where, fl_captured_number(c, "enqueued"),
+                 fl_captured_number(c, "completed"));
 }
 
 static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_captures *c,
                 const struct fl_place *place, struct fl_str text, uint64_t order)
 {
     const struct fl_rule *rule = &d->set->rules[rule_index];
-    struct fl_run *run = run_of(d, place->stream);
     switch (rule->role) {
     case FL_ROLE_ROOT:
     case FL_ROLE_SYMPTOM:
@@ -391,13 +319,10 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
         note_progress(d, rule, c, place, text, order);
         break;
     case FL_ROLE_SUCCESS:
-        if (!run->success) {
-            run->success = true;
-            run->success_order = order;
-        }
+        fl_run_succeeded(run_of(d, place->stream), order);
         break;
     case FL_ROLE_START:
-        note_start(d, place, order);
+        fl_stream_started(&d->streams.list[place->stream], &d->arena, order);
         break;
     case FL_ROLE_ROLL:
         note_roll(d, place, c);
@@ -612,16 +537,6 @@ void fl_diagnosis_end(struct fl_diagnosis *d)
         }
     }
     d->findings_n = kept;
-}
-
-uint32_t fl_stream_last_run(const struct fl_stream *s)
-{
-    uint32_t run = s->runs_n - 1;
-    while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
-           !s->runs[run].success) {
-        run--;
-    }
-    return run;
 }
 
 bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b)

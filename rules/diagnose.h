@@ -8,11 +8,12 @@
 #include "rules/place.h"
 #include "rules/roll.h"
 #include "rules/ruleset.h"
+#include "rules/runs.h"
 #include "rules/signals/series.h"
 
 /* Steps made after an error that show the job went on; fewer may be buffered output. */
 enum { FL_EPISODE_STEPS = 3 };
-enum { FL_FINDINGS_MAX = 2048, FL_FINDING_TEXT = 2048, FL_STREAMS_MAX = 4096 };
+enum { FL_FINDINGS_MAX = 2048, FL_FINDING_TEXT = 2048 };
 
 struct fl_sighting {
     struct fl_place place;
@@ -31,32 +32,6 @@ struct fl_finding {
     struct fl_sighting first;
     struct fl_sighting last;
     struct fl_str summary; /* filled from captures of the first sighting */
-};
-
-/* What one run of one stream showed besides findings. */
-struct fl_run {
-    long steps; /* progress lines */
-    long first_step;
-    long last_step;  /* -1: none */
-    long checkpoint; /* last step saved, -1: none */
-    bool success;
-    uint64_t success_order;
-    uint64_t begin_order;
-    long failures; /* findings of root or symptom role */
-    long trouble;  /* lines since the last step with words that failures use, known to no rule */
-};
-
-struct fl_stream {
-    const char *name;
-    const char *path;
-    long lines; /* a progress bar's redraws count one each */
-    uint64_t bytes;
-    long dropped;
-    long kept;
-    struct fl_place origin; /* what its path says */
-    struct fl_run *runs;
-    uint32_t runs_n;
-    const char *fault; /* why it could not be read to its end, or NULL */
 };
 
 struct fl_diagnosis;
@@ -126,9 +101,6 @@ const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
 long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */
-
-/* Of append-mode files: the last run that shows anything. */
-uint32_t fl_stream_last_run(const struct fl_stream *stream);
 
 /* By position within a stream, by time between streams, else by the order of the streams. */
 bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b);

@@ -18,17 +18,15 @@ bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, s
                      const struct fl_candidate *candidates, size_t n, uint32_t *rule_r)
 {
     for (size_t i = 0; i < n; i++) {
-        uint32_t owner = set->line_owner[candidates[i].pattern].rule;
-        if (owner == UINT32_MAX || !set->rules[owner].is_filter || set->rules[owner].broken ||
-            set->rules[owner].state != FL_STATE_ACTIVE) {
+        const struct fl_pattern_owner *owner = &set->line_owner[candidates[i].pattern];
+        if (!owner->drops) {
             continue;
         }
         bool matches =
             candidates[i].sure ||
             fl_matcher_try(set->lines, work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES;
-        if (matches && !(fl_rule_is_learned(&set->rules[owner]) &&
-                         is_alarming(set, work, raw, candidates, n))) {
-            *rule_r = owner;
+        if (matches && !(owner->learned && is_alarming(set, work, raw, candidates, n))) {
+            *rule_r = owner->rule;
             return true;
         }
     }

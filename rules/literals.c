@@ -6,6 +6,8 @@
  * recursion, \Q, x-mode) gives up: the answer is then "none". */
 #include "rules/literals.h"
 
+#include "rules/quantifier.h"
+
 #include <limits.h>
 
 enum { DEPTH_MAX = 12 };
@@ -92,31 +94,19 @@ static void keep_run(const struct reader *r, struct fl_literals *best, struct fl
     run->n = 0;
 }
 
-/* Steps over a quantifier; how often the element must occur at least (1 without one). */
+/* Steps over a quantifier, or several (a{2}{3}); must the element occur? */
 static bool take_quantifier(struct reader *r, bool *repeats_r)
 {
+    bool needed = true;
+    struct fl_quantifier q;
     *repeats_r = false;
-    if (r->p >= r->end || (*r->p != '?' && *r->p != '*' && *r->p != '+' && *r->p != '{')) {
-        return true;
-    }
-    bool needed = *r->p == '+';
-    *repeats_r = true;
-    if (*r->p == '{') {
-        const char *q = r->p + 1;
-        if (q >= r->end || !fl_is_digit(*q)) {
-            *repeats_r = false; /* a plain brace; the caller takes it as a byte */
-            return true;
-        }
-        needed = *q != '0';
-        while (q < r->end && *q != '}') {
-            q++;
-        }
-        r->p = q;
-    }
-    r->p++;
-    if (r->p < r->end && (*r->p == '?' || *r->p == '+')) {
-        r->p++;
-    }
+    do { /* behind a broken piece the cursor may stand past the end */
+        q = fl_quantifier_at((struct fl_str){r->p, r->p < r->end ? (size_t)(r->end - r->p) : 0});
+        r->p += q.n;
+        r->unsure |= q.unsure;
+        *repeats_r |= q.n > 0;
+        needed &= q.needed;
+    } while (q.n);
     return needed;
 }
 

@@ -13,7 +13,9 @@
  * thousandth. */
 #include "rules/matcher.h"
 
-#include "rules/literals.h"
+#include "rules/blur.h"
+#include "rules/memo.h"
+#include "rules/needles.h"
 #include "rules/scanner.h"
 #include "rules/shape.h"
 
@@ -27,8 +29,6 @@ enum {
     CALM_STEPS = 10000,
     LEAST_STEPS = 500,
     JIT_STACK = 256 * 1024,
-    AHEAD = 16,      /* lines whose shapes are found together */
-    NOTES = 32,      /* candidates of a line whose answers are noted */
     OFTEN = 16, /* tries of a trusted pattern before translating it pays */
 };
 
@@ -37,25 +37,11 @@ struct pattern {
     unsigned flags; /* enum fl_pattern_flags */
 };
 
-/* A pattern that is found by a literal with digits: of two lines of one shape it may be proposed
- * for one only. The literal's digits are '0' here. */
-struct digital {
-    struct fl_literal literal;
-    uint32_t pattern;
-};
-
 struct fl_matcher {
     struct pattern *patterns;
     uint32_t patterns_n;
     uint32_t patterns_size;
-    struct fl_literal *needles;
-    uint32_t needles_n;
-    uint32_t *first; /* users[first[i] .. first[i + 1]) are the patterns that wait for needle i */
-    uint32_t *users;
-    uint32_t *always; /* patterns without a literal */
-    uint32_t always_n;
-    struct digital *digital;
-    uint32_t digital_n;
+    struct fl_needles needles;
     struct fl_grams *grams; /* until ready */
     const char *cache;      /* until ready */
     const char *cache_name;
@@ -70,6 +56,8 @@ struct program {
     bool translated; /* or cannot be */
     bool broken;     /* does not compile */
     bool blind;      /* cannot tell one digit from another */
+    bool blurred;    /* the next one was asked for */
+    pcre2_code *blur; /* asks less, see blur.h; NULL: there is none */
 };
 
 struct fl_match_work {
@@ -85,22 +73,10 @@ struct fl_match_work {
     uint32_t stamp;
     uint32_t patterns_n;
     bool failed;
-    struct fl_shapes *shapes; /* NULL: not yet, or no memory */
-    /* the line of a new shape in hand: what its candidates answered */
-    struct {
-        bool on;
-        uint64_t shape;
-        uint32_t pattern[NOTES];
-        enum { ANSWER_NONE, ANSWER_NO, ANSWER_YES } answer[NOTES];
-        size_t n;
-    } note;
-    /* the batch in hand */
-    bool recalls;
+    struct fl_memo *memo; /* NULL: not yet, or no memory */
+    bool recalls;         /* the batch in hand, else it was scanned as a whole: */
+    size_t used;          /* of found */
     const struct fl_str *batch;
-    size_t batch_n;
-    size_t used; /* of found, when the batch was scanned as a whole */
-    uint64_t ahead[AHEAD];
-    struct fl_candidate recalled[FL_SHAPE_PATTERNS];
     /* the scan in hand */
     const struct fl_matcher *matcher;
     const char *base;
@@ -122,11 +98,7 @@ void fl_matcher_free(struct fl_matcher *matcher)
     }
     hs_free_database(matcher->scanner);
     free(matcher->patterns);
-    free(matcher->needles);
-    free(matcher->first);
-    free(matcher->users);
-    free(matcher->always);
-    free(matcher->digital);
+    fl_needles_fini(&matcher->needles);
     free(matcher->grams);
     free(matcher);
 }
@@ -202,124 +174,30 @@ void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text)
     }
 }
 
-/* One (literal, pattern) pair while the needles are being sorted together. */
-struct want {
-    struct fl_literal literal;
-    uint32_t pattern;
-};
-
-struct wants {
-    struct want *list;
-    size_t n;
-    size_t size;
-};
-
-static int compare_literals(const struct fl_literal *x, const struct fl_literal *y)
-{
-    int by_case = (int)x->caseless - (int)y->caseless;
-    int by_bytes = by_case ? by_case : memcmp(x->bytes, y->bytes, x->n < y->n ? x->n : y->n);
-    return by_bytes ? by_bytes : (int)x->n - (int)y->n;
-}
-
-static int compare_wants(const void *a, const void *b)
-{
-    const struct want *x = a;
-    const struct want *y = b;
-    int by_literal = compare_literals(&x->literal, &y->literal);
-    return by_literal ? by_literal : (x->pattern > y->pattern) - (x->pattern < y->pattern);
-}
-
-static bool want_all(struct wants *wants, const struct fl_literals *set, uint32_t pattern)
-{
-    if (wants->size - wants->n < set->n) {
-        size_t size = (wants->size + FL_LITERALS_MAX) * 2;
-        struct want *more = realloc(wants->list, size * sizeof *more);
-        if (!more) {
-            return false;
-        }
-        wants->list = more;
-        wants->size = size;
-    }
-    for (size_t i = 0; i < set->n; i++) {
-        wants->list[wants->n++] = (struct want){set->item[i], pattern};
-    }
-    return true;
-}
-
-static bool add_digital(struct fl_matcher *m, const struct fl_literals *set, uint32_t pattern)
-{
-    struct digital *more = realloc(m->digital, (m->digital_n + set->n) * sizeof *more);
-    if (!more) {
-        return false;
-    }
-    m->digital = more;
-    for (size_t i = 0; i < set->n; i++) {
-        struct digital *one = &more[m->digital_n++];
-        *one = (struct digital){set->item[i], pattern};
-        for (size_t k = 0; k < one->literal.n; k++) {
-            char c = one->literal.bytes[k];
-            one->literal.bytes[k] = fl_is_digit(c) ? '0' : c;
-        }
-    }
-    return true;
-}
-
-/* The literals of all patterns that are proposed; those without one go to `always`. */
-static bool gather(struct fl_matcher *m, struct wants *wants)
+static enum fl_status gather(struct fl_matcher *m)
 {
     struct fl_literals set;
-    m->always = calloc(m->patterns_n + 1U, sizeof *m->always);
-    for (uint32_t i = 0; m->always && i < m->patterns_n; i++) {
-        if (m->patterns[i].flags & FL_PATTERN_SILENT) {
-            continue;
-        }
-        fl_literals_of(m->patterns[i].text, m->grams, &set);
-        if (set.n == 0) {
-            m->always[m->always_n++] = i;
-        }
-        if (!want_all(wants, &set, i) || (set.digits && !add_digital(m, &set, i))) {
-            return false;
+    enum fl_status status = FL_OK;
+    for (uint32_t i = 0; status == FL_OK && i < m->patterns_n; i++) {
+        if (!(m->patterns[i].flags & FL_PATTERN_SILENT)) {
+            fl_literals_of(m->patterns[i].text, m->grams, &set);
+            status = fl_needles_add(&m->needles, &set, i);
         }
     }
-    return m->always != NULL;
-}
-
-static bool sort_needles(struct fl_matcher *m, const struct wants *wants)
-{
-    m->needles = calloc(wants->n + 1, sizeof *m->needles);
-    m->first = calloc(wants->n + 1, sizeof *m->first);
-    m->users = calloc(wants->n + 1, sizeof *m->users);
-    if (!m->needles || !m->first || !m->users) {
-        return false;
-    }
-    if (wants->n) {
-        qsort(wants->list, wants->n, sizeof *wants->list, compare_wants);
-    }
-    for (size_t i = 0; i < wants->n; i++) {
-        const struct want *want = &wants->list[i];
-        if (i == 0 || compare_literals(&want[-1].literal, &want->literal) != 0) {
-            m->first[m->needles_n] = (uint32_t)i;
-            m->needles[m->needles_n++] = want->literal;
-        }
-        m->users[i] = want->pattern;
-    }
-    m->first[m->needles_n] = (uint32_t)wants->n;
-    return true;
+    return status == FL_OK ? fl_needles_sort(&m->needles) : status;
 }
 
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
 {
-    struct wants wants = {NULL, 0, 0};
-    bool ok = gather(matcher, &wants) && sort_needles(matcher, &wants);
-    free(wants.list);
+    enum fl_status status = gather(matcher);
     free(matcher->grams);
     matcher->grams = NULL;
-    if (!ok) {
-        return fl_fail(err, FL_NOMEM, "no memory for the literal scanner");
+    if (status != FL_OK) {
+        return fl_fail(err, status, "no memory for the literal scanner");
     }
     matcher->scans = hs_valid_platform() == HS_SUCCESS && !getenv("FAULTLINE_NO_VECTORSCAN");
-    return matcher->scans && matcher->needles_n
-               ? fl_scanner_open(matcher->needles, matcher->needles_n, matcher->cache,
+    return matcher->scans && matcher->needles.n
+               ? fl_scanner_open(matcher->needles.list, matcher->needles.n, matcher->cache,
                                  matcher->cache_name, &matcher->scanner, err)
                : FL_OK;
 }
@@ -369,13 +247,14 @@ void fl_match_work_free(struct fl_match_work *work)
     }
     for (uint32_t i = 0; work->programs && i < work->patterns_n; i++) {
         pcre2_code_free(work->programs[i].code);
+        pcre2_code_free(work->programs[i].blur);
     }
     free(work->programs);
     pcre2_match_data_free(work->match);
     pcre2_match_context_free(work->context);
     pcre2_jit_stack_free(work->stack);
     hs_free_scratch(work->scratch);
-    fl_shapes_free(work->shapes);
+    fl_memo_free(work->memo);
     free(work->found);
     free(work->seen);
     free(work);
@@ -426,8 +305,9 @@ static int on_literal(unsigned id, unsigned long long from, unsigned long long t
     }
     struct fl_str line = w->lines[w->line];
     if (last >= line.p && last < line.p + line.n) {
-        const uint32_t *first = &w->matcher->first[id];
-        propose_line(w, (uint32_t)w->line, w->matcher->users + first[0], first[1] - first[0]);
+        const struct fl_needles *needles = &w->matcher->needles;
+        const uint32_t *first = &needles->first[id];
+        propose_line(w, (uint32_t)w->line, needles->users + first[0], first[1] - first[0]);
     }
     return w->failed;
 }
@@ -490,15 +370,16 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
     if (lines_n && !scan(matcher, work, block)) {
         return FL_NOMEM;
     }
-    bool scanned = matcher->scans || matcher->needles_n == 0;
-    for (uint32_t i = 0; i < lines_n && (matcher->always_n || !scanned); i++) {
+    const struct fl_needles *needles = &matcher->needles;
+    bool scanned = matcher->scans || needles->n == 0;
+    for (uint32_t i = 0; i < lines_n && (needles->always_n || !scanned); i++) {
         for (uint32_t k = 0; !scanned && k < matcher->patterns_n; k++) {
             if (!(matcher->patterns[k].flags & FL_PATTERN_SILENT)) {
                 propose(work, i, k);
             }
         }
         if (scanned) {
-            propose_line(work, i, matcher->always, matcher->always_n);
+            propose_line(work, i, needles->always, needles->always_n);
         }
     }
     work->stamp += (uint32_t)lines_n;
@@ -568,15 +449,35 @@ static int run(const struct program *program, struct fl_match_work *work, struct
                        work->match, work->context);
 }
 
-static enum fl_match note(struct fl_match_work *work, uint32_t pattern, enum fl_match answer)
+/* Does a pattern that said no to this line say no to all lines of its shape? */
+static bool never_matches(const struct fl_matcher *matcher, struct fl_match_work *work,
+                          uint32_t pattern, struct fl_str subject)
 {
-    if (work->note.on && answer == FL_MATCH_ERROR) {
-        work->note.on = false; /* another line of the shape may be told */
-    }
-    for (size_t i = 0; work->note.on && i < work->note.n; i++) {
-        if (work->note.pattern[i] == pattern) {
-            work->note.answer[i] = answer == FL_MATCH_YES ? ANSWER_YES : ANSWER_NO;
+    struct program *program = &work->programs[pattern];
+    if (!program->blurred) {
+        struct fl_buf text;
+        size_t at = 0;
+        program->blurred = true;
+        fl_buf_init(&text, FL_PATTERN_BYTES);
+        if (fl_pattern_blur(matcher->patterns[pattern].text, &text) &&
+            compile(fl_buf_str(&text), matcher->patterns[pattern].flags, &program->blur, &at,
+                    NULL) != FL_OK) {
+            program->blur = NULL;
         }
+        fl_buf_free(&text);
+    }
+    return program->blur &&
+           pcre2_match(program->blur, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
+                       work->match, work->context) == PCRE2_ERROR_NOMATCH;
+}
+
+static enum fl_match note(const struct fl_matcher *matcher, struct fl_match_work *work,
+                          uint32_t pattern, struct fl_str subject, enum fl_match answer)
+{
+    if (work->memo && fl_memo_watches(work->memo)) {
+        bool holds = work->programs[pattern].blind ||
+                     (answer == FL_MATCH_NO && never_matches(matcher, work, pattern, subject));
+        fl_memo_answer(work->memo, pattern, answer, holds);
     }
     return answer;
 }
@@ -587,7 +488,7 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
     struct program *program = program_of(matcher, work, pattern);
     uint32_t steps = CALM_STEPS;
     if (!program) {
-        return note(work, pattern, FL_MATCH_ERROR);
+        return note(matcher, work, pattern, subject, FL_MATCH_ERROR);
     }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
@@ -600,89 +501,15 @@ enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_w
         rc = run(program, work, subject);
     }
     if (rc == PCRE2_ERROR_NOMATCH) {
-        return note(work, pattern, FL_MATCH_NO);
+        return note(matcher, work, pattern, subject, FL_MATCH_NO);
     }
     if (rc < 0) {
-        return note(work, pattern, FL_MATCH_ERROR);
+        return note(matcher, work, pattern, subject, FL_MATCH_ERROR);
     }
     if (captures) {
         read_captures(program->code, work->match, subject, captures);
     }
-    return note(work, pattern, FL_MATCH_YES);
-}
-
-/* Does the literal occur in the line, digits aside? */
-static bool may_occur(const struct fl_literal *literal, struct fl_str line)
-{
-    for (size_t at = 0; at + literal->n <= line.n; at++) {
-        size_t i = 0;
-        for (; i < literal->n; i++) {
-            char c = line.p[at + i];
-            char want = literal->bytes[i];
-            c = fl_is_digit(c) ? '0' : c;
-            if (c != want && !(literal->caseless && (c | 32) == (want | 32))) {
-                break;
-            }
-        }
-        if (i == literal->n) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What is left for lines of the shape of the line in hand: patterns that tell digits apart, were
- * not tried, or said yes. */
-static void learn(struct fl_match_work *w)
-{
-    struct fl_shape shape = {.hash = w->note.shape};
-    bool fits = w->note.on;
-    w->note.on = false;
-    for (size_t i = 0; fits && i < w->note.n; i++) {
-        uint32_t pattern = w->note.pattern[i];
-        bool settled = w->note.answer[i] != ANSWER_NONE && w->programs[pattern].blind;
-        if (settled && w->note.answer[i] == ANSWER_NO) {
-            continue;
-        }
-        fits = shape.n < FL_SHAPE_PATTERNS;
-        if (fits) {
-            shape.pattern[shape.n++] = pattern | (settled ? FL_SHAPE_SURE : 0);
-        }
-    }
-    if (fits) {
-        fl_shapes_put(w->shapes, &shape);
-    }
-}
-
-static void note_pattern(struct fl_match_work *w, uint32_t pattern)
-{
-    for (size_t i = 0; i < w->note.n; i++) {
-        if (w->note.pattern[i] == pattern) {
-            return;
-        }
-    }
-    w->note.on = w->note.n < NOTES;
-    if (w->note.on) {
-        w->note.answer[w->note.n] = ANSWER_NONE;
-        w->note.pattern[w->note.n++] = pattern;
-    }
-}
-
-/* From here on answers are noted for the line's shape. */
-static void begin_note(const struct fl_matcher *m, struct fl_match_work *w, struct fl_str line,
-                       uint64_t shape)
-{
-    w->note.on = true;
-    w->note.shape = shape;
-    w->note.n = 0;
-    for (size_t i = 0; w->note.on && i < w->found_n; i++) {
-        note_pattern(w, w->found[i].pattern);
-    }
-    for (uint32_t i = 0; w->note.on && i < m->digital_n; i++) {
-        if (may_occur(&m->digital[i].literal, line)) {
-            note_pattern(w, m->digital[i].pattern);
-        }
-    }
+    return note(matcher, work, pattern, subject, FL_MATCH_YES);
 }
 
 enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_match_work *work,
@@ -690,34 +517,31 @@ enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_matc
 {
     const struct fl_candidate *found = NULL;
     size_t n = 0;
-    learn(work);
-    if (!work->shapes && fl_shapes_new(&work->shapes, NULL) != FL_OK) {
-        work->shapes = NULL;
+    if (!work->memo && fl_memo_new(&work->memo, NULL) != FL_OK) {
+        work->memo = NULL;
     }
     work->batch = lines;
-    work->batch_n = lines_n;
     work->used = 0;
-    work->recalls = work->shapes && fl_shapes_pay(work->shapes, lines_n);
+    work->recalls = work->memo && fl_memo_begin(work->memo, lines, lines_n);
     return work->recalls ? FL_OK
                          : fl_matcher_propose(matcher, work, block, lines, lines_n, &found, &n);
 }
 
-static void look_ahead(struct fl_match_work *w, size_t line)
+/* What was proposed for a line, and what may be for another one of its shape. */
+static void note_proposed(const struct fl_matcher *m, struct fl_match_work *w, size_t line)
 {
-    size_t n = w->batch_n - line < AHEAD ? w->batch_n - line : AHEAD;
-    for (size_t i = 0; i < n; i++) {
-        w->ahead[i] = fl_shape_of(w->shapes, w->batch[line + i]);
-        fl_shapes_fetch(w->shapes, w->ahead[i]);
+    fl_memo_watch(w->memo, line);
+    for (size_t i = 0; i < w->found_n; i++) {
+        w->found[i].line = (uint32_t)line;
+        uint32_t pattern = w->found[i].pattern;
+        fl_memo_note(w->memo, pattern, m->patterns[pattern].flags & FL_PATTERN_ENOUGH);
     }
-}
-
-static size_t recall(struct fl_match_work *w, const struct fl_shape *shape, size_t line)
-{
-    for (uint32_t i = 0; i < shape->n; i++) {
-        w->recalled[i] = (struct fl_candidate){(uint32_t)line, shape->pattern[i] & ~FL_SHAPE_SURE,
-                                               shape->pattern[i] >= FL_SHAPE_SURE};
+    for (uint32_t i = 0; i < m->needles.digital_n; i++) {
+        if (fl_digital_occurs(&m->needles.digital[i], w->batch[line])) {
+            uint32_t pattern = m->needles.digital[i].pattern;
+            fl_memo_note(w->memo, pattern, m->patterns[pattern].flags & FL_PATTERN_ENOUGH);
+        }
     }
-    return shape->n;
 }
 
 enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match_work *work,
@@ -732,23 +556,23 @@ enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match
         *out_n = work->used - first;
         return FL_OK;
     }
-    learn(work);
-    if (line % AHEAD == 0) {
-        look_ahead(work, line);
+    struct fl_candidate *known = NULL;
+    enum fl_memory memory = fl_memo_recall(work->memo, line, &known, out_n);
+    if (memory == FL_MEMORY_GUESS) {
+        known[0].sure = fl_matcher_try(matcher, work, known[0].pattern, work->batch[line], NULL) ==
+                        FL_MATCH_YES;
+        memory = known[0].sure ? FL_MEMORY_ALL : FL_MEMORY_NONE;
     }
-    uint64_t hash = work->ahead[line % AHEAD];
-    const struct fl_shape *shape = fl_shapes_find(work->shapes, hash);
-    if (!shape) {
-        struct fl_str text = work->batch[line];
-        enum fl_status status = fl_matcher_propose(matcher, work, text, &text, 1, out, out_n);
-        if (status == FL_OK) {
-            begin_note(matcher, work, text, hash);
-        }
-        return status;
+    *out = known;
+    if (memory == FL_MEMORY_ALL) {
+        return FL_OK;
     }
-    *out = work->recalled;
-    *out_n = recall(work, shape, line);
-    return FL_OK;
+    enum fl_status status = fl_matcher_propose(matcher, work, work->batch[line],
+                                               &work->batch[line], 1, out, out_n);
+    if (status == FL_OK) {
+        note_proposed(matcher, work, line);
+    }
+    return status;
 }
 
 const char *fl_matcher_engine(char *out, size_t n)

@@ -10,31 +10,19 @@
  * that shrink with the subject's length, so that one call stays in the milliseconds
  * (a match limit alone does not bound time: it counts steps, and a step may walk the subject). */
 #pragma once
+#include "rules/captures.h"
 #include "service/base/arena.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
 
 #include <stdint.h>
 
-enum { FL_PATTERN_BYTES = 2000, FL_PATTERN_CODE = 64 * 1024, FL_CAPTURES_MAX = 24 };
+enum { FL_PATTERN_BYTES = 2000, FL_PATTERN_CODE = 64 * 1024 };
 
 enum fl_match { FL_MATCH_NO, FL_MATCH_YES, FL_MATCH_ERROR };
 
 struct fl_matcher;
 struct fl_match_work;
-
-/* One named capture of a match; text is a slice of the subject. */
-struct fl_capture {
-    const char *name;
-    struct fl_str text;
-};
-
-struct fl_captures {
-    struct fl_capture item[FL_CAPTURES_MAX];
-    size_t n;
-    size_t start; /* where the whole match begins in the subject */
-    size_t end;
-};
 
 /* A pattern proposed for a line. */
 struct fl_candidate {
@@ -49,9 +37,11 @@ void fl_matcher_free(struct fl_matcher *matcher);
 /* Checks a pattern (byte mode) and gives it the next number from 0. A bad one is FL_SYNTAX, with
  * the text of the error and *at_r the offset. */
 enum fl_pattern_flags {
-    FL_PATTERN_LINES = 1,  /* ^ and $ match at inner line ends */
-    FL_PATTERN_SILENT = 2, /* never proposed, only tried */
-    FL_PATTERN_TRUSTED = 4 /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
+    FL_PATTERN_LINES = 1,   /* ^ and $ match at inner line ends */
+    FL_PATTERN_SILENT = 2,  /* never proposed, only tried */
+    FL_PATTERN_TRUSTED = 4, /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
+    FL_PATTERN_ENOUGH = 8   /* once one of these says yes to a line, nobody asks the others; they are
+                               tried on the whole line */
 };
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;

@@ -9,6 +9,16 @@ static const char *const role_names[] = {"root",     "symptom",    "confirmation
 static const char *const scope_names[] = {"line", "event", "stream", "job"};
 static const char *const state_names[] = {"proposed", "shadow", "active", "retired"};
 
+const char *fl_role_name(enum fl_role role)
+{
+    return role_names[role];
+}
+
+const char *fl_state_name(enum fl_rule_state state)
+{
+    return state_names[state];
+}
+
 enum fl_status fl_rulefile_open(const fl_json *root, const char *path, const char *origin,
                                 const struct fl_taxonomy *taxonomy, struct fl_arena *arena,
                                 struct fl_rulefile *out, struct fl_err *err)

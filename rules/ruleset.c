@@ -6,6 +6,7 @@
 #include "rules/ruleset.h"
 
 #include "rules/rulefile.h"
+#include "rules/samples.h"
 #include "rules/table.h"
 #include "service/base/fsio.h"
 #include "service/base/hash.h"
@@ -21,18 +22,9 @@ static const char attention_words[] =
     "invalid|corrupt|lost|unreachable|core dumped|assert|\\bnan\\b|nvrm|unexpected|mismatch|"
     "exit code|cancelled";
 
-const char *fl_role_name(enum fl_role role)
+struct fl_str fl_ruleset_lexicon(void)
 {
-    static const char *const names[] = {"root",     "symptom",    "confirmation", "benign",
-                                        "progress", "checkpoint", "success",      "start",
-                                        "roll",     "metric"};
-    return names[role];
-}
-
-const char *fl_state_name(enum fl_rule_state state)
-{
-    static const char *const names[] = {"proposed", "shadow", "active", "retired"};
-    return names[state];
+    return FL_LIT(attention_words);
 }
 
 enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
@@ -113,14 +105,13 @@ static bool make_room(struct fl_ruleset *set)
     return true;
 }
 
-/* "FILE: rule ID: WHAT", with the pattern and a caret under the fault when there is one. */
-static void complain_of(const char *file, const struct fl_rule *rule, const char *what,
-                        const struct fl_str *pattern, size_t at, fl_ruleset_complain complain,
-                        void *ctx)
+void fl_rule_complain(const struct fl_rule *rule, const char *what, const struct fl_str *pattern,
+                      size_t at, fl_ruleset_complain complain, void *ctx)
 {
     struct fl_buf text;
     fl_buf_init(&text, 16 * 1024);
-    fl_buf_addf(&text, "%s: rule %s: %s (rule left out)", file, rule->id ? rule->id : "?", what);
+    fl_buf_addf(&text, "%s: rule %s: %s (rule left out)", rule->file, rule->id ? rule->id : "?",
+                what);
     if (pattern) {
         fl_buf_addf(&text, "\n  %.*s\n  %*s^", (int)pattern->n, pattern->p, (int)at, "");
     }
@@ -155,7 +146,9 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
     bool applies = rule->state == FL_STATE_ACTIVE ||
                    (rule->state == FL_STATE_SHADOW && rule->scope == FL_SCOPE_LINE);
-    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U);
+    bool drops = rule->is_filter && rule->state == FL_STATE_ACTIVE && !fl_rule_is_learned(rule);
+    unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U) |
+                     (drops ? FL_PATTERN_ENOUGH : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }
@@ -206,27 +199,27 @@ static enum fl_status add_rule(struct fl_ruleset *set, struct fl_rule *rule,
         return FL_NOMEM;
     }
     if (fl_ruleset_find(set, fl_str_of(rule->id))) {
-        complain_of(rule->file, rule, "another rule has this id", NULL, 0, complain, ctx);
+        fl_rule_complain(rule, "another rule has this id", NULL, 0, complain, ctx);
         ++*bad_r;
         return FL_OK;
     }
-    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){index, 0},
+    enum fl_status status = compile_set(set, rule, &rule->any, (struct fl_pattern_owner){.rule = index, .kind = 0},
                                         &bad, &at, &err);
     if (status == FL_OK) {
         faulty = &rule->all;
-        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){index, 1}, &bad, &at,
+        status = compile_set(set, rule, &rule->all, (struct fl_pattern_owner){.rule = index, .kind = 1}, &bad, &at,
                              &err);
     }
     if (status == FL_OK) {
         faulty = &rule->none;
-        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){index, 2}, &bad,
+        status = compile_set(set, rule, &rule->none, (struct fl_pattern_owner){.rule = index, .kind = 2}, &bad,
                              &at, &err);
     }
     if (status == FL_NOMEM) {
         return status;
     }
     if (status != FL_OK) {
-        complain_of(rule->file, rule, err.msg, &faulty->text[bad], at, complain, ctx);
+        fl_rule_complain(rule, err.msg, &faulty->text[bad], at, complain, ctx);
         ++*bad_r;
         rule->broken = true; /* patterns already added stay; their owner is a broken rule */
     }
@@ -311,7 +304,7 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
         struct fl_err fault = {0};
         status = fl_rulefile_next(&file, &rule, &fault);
         if (status == FL_SYNTAX) {
-            complain_of(path, &rule, fault.msg, NULL, 0, complain, ctx);
+            fl_rule_complain(&rule, fault.msg, NULL, 0, complain, ctx);
             ++*bad;
             status = FL_OK;
         } else if (status == FL_OK && !is_left_out(set, &rule)) {
@@ -384,174 +377,6 @@ uint32_t fl_ruleset_resolve(const struct fl_ruleset *set, uint32_t rule,
     return r->cause ? rule : UINT32_MAX;
 }
 
-/* A rule held against a text: what is asked of which matcher, and what a match stood for. */
-struct trial {
-    const struct fl_ruleset *set;
-    const struct fl_rule *rule;
-    const struct fl_matcher *matcher;
-    struct fl_match_work *work;
-    uint32_t meant;
-};
-
-static enum fl_match any_of(struct trial *t, const struct fl_pattern_set *patterns,
-                            struct fl_str text)
-{
-    enum fl_match answer = FL_MATCH_NO;
-    for (size_t i = 0; i < patterns->n; i++) {
-        struct fl_captures c;
-        enum fl_match one = fl_matcher_try(t->matcher, t->work, patterns->number[i], text, &c);
-        if (one == FL_MATCH_YES && patterns == &t->rule->any) {
-            t->meant = fl_ruleset_resolve(t->set, (uint32_t)(t->rule - t->set->rules), &c);
-            one = t->meant == UINT32_MAX ? FL_MATCH_NO : one;
-        }
-        if (one == FL_MATCH_YES) {
-            return one;
-        }
-        answer = one == FL_MATCH_ERROR ? one : answer;
-    }
-    return answer;
-}
-
-/* Some line of the text matches some pattern. */
-static enum fl_match any_line_of(struct trial *t, const struct fl_pattern_set *patterns,
-                                 struct fl_str text)
-{
-    while (text.n) {
-        const char *nl = memchr(text.p, '\n', text.n);
-        size_t n = nl ? (size_t)(nl - text.p) : text.n;
-        if (any_of(t, patterns, (struct fl_str){text.p, n}) == FL_MATCH_YES) {
-            return FL_MATCH_YES;
-        }
-        text = fl_str_skip(text, nl ? n + 1 : n);
-    }
-    return FL_MATCH_NO;
-}
-
-/* The answer, and the index of the rule or variant that a yes stands for. */
-static enum fl_match judge(const struct fl_ruleset *set, const struct fl_rule *rule,
-                           struct fl_match_work *lines, struct fl_match_work *events,
-                           struct fl_str text, uint32_t *meant_r)
-{
-    bool event = rule->scope == FL_SCOPE_EVENT;
-    bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    struct trial t = {set, rule, event ? set->events : set->lines, event ? events : lines,
-                      UINT32_MAX};
-    enum fl_match (*ask)(struct trial *, const struct fl_pattern_set *, struct fl_str) =
-        spread ? any_line_of : any_of;
-    enum fl_match answer = ask(&t, &rule->any, text);
-    *meant_r = t.meant;
-    if (answer != FL_MATCH_YES) {
-        return answer;
-    }
-    for (size_t i = 0; i < rule->all.n; i++) {
-        struct fl_pattern_set one = {.number = {rule->all.number[i]}, .n = 1};
-        answer = ask(&t, &one, text);
-        if (answer != FL_MATCH_YES) {
-            return answer;
-        }
-    }
-    answer = ask(&t, &rule->none, text);
-    return answer == FL_MATCH_YES ? FL_MATCH_NO : answer == FL_MATCH_NO ? FL_MATCH_YES : answer;
-}
-
-enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
-                             struct fl_match_work *lines, struct fl_match_work *events,
-                             struct fl_str text)
-{
-    uint32_t meant = UINT32_MAX;
-    return judge(set, rule, lines, events, text, &meant);
-}
-
-static bool samples_hold(struct fl_ruleset *set, struct fl_rule *rule, struct fl_match_work *lines,
-                         struct fl_match_work *events, fl_ruleset_complain complain, void *ctx)
-{
-    for (int want = 1; want >= 0; want--) {
-        const struct fl_samples *samples = want ? &rule->match : &rule->nomatch;
-        for (size_t i = 0; i < samples->n; i++) {
-            enum fl_match got = fl_rule_judges(set, rule, lines, events, samples->item[i]);
-            if (got != (want ? FL_MATCH_YES : FL_MATCH_NO)) {
-                char what[400];
-                snprintf(what, sizeof what, "sample %s[%zu] %s: %.200s",
-                         want ? "match" : "nomatch", i,
-                         got == FL_MATCH_ERROR ? "hits the match limit (pattern too slow)"
-                         : want                ? "is not matched"
-                                               : "is matched",
-                         samples->item[i].p);
-                complain_of(rule->file, rule, what, NULL, 0, complain, ctx);
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-/* Some rule that came with the table takes the row's sample for that row. */
-static bool row_is_met(const struct fl_ruleset *set, const struct fl_table *table, uint32_t row,
-                       struct fl_match_work *lines, struct fl_match_work *events)
-{
-    bool used = false;
-    for (uint32_t i = 0; i < set->read_n; i++) {
-        const struct fl_rule *rule = &set->rules[i];
-        uint32_t meant = UINT32_MAX;
-        if (rule->rows != table || rule->broken || strcmp(rule->origin, table->origin) != 0) {
-            continue;
-        }
-        used = true;
-        if (judge(set, rule, lines, events, table->rows[row].sample, &meant) == FL_MATCH_YES &&
-            meant == rule->variants + row) {
-            return true;
-        }
-    }
-    return !used;
-}
-
-static void check_rows(const struct fl_ruleset *set, const struct fl_table *table,
-                       struct fl_match_work *lines, struct fl_match_work *events,
-                       fl_ruleset_complain complain, void *ctx, size_t *bad_r)
-{
-    for (uint32_t row = 0; row < table->rows_n; row++) {
-        const struct fl_table_row *r = &table->rows[row];
-        if (r->sample.n == 0 || row_is_met(set, table, row, lines, events)) {
-            continue;
-        }
-        struct fl_buf text;
-        fl_buf_init(&text, 16 * 1024);
-        fl_buf_addf(&text, "%s: table %s: row %s: no rule with this table takes its sample for it: "
-                    "%.200s", table->file, table->name, r->key, r->sample.p);
-        if (complain) {
-            complain(ctx, fl_buf_text(&text));
-        }
-        fl_buf_free(&text);
-        ++*bad_r;
-    }
-}
-
-static enum fl_status check_samples(struct fl_ruleset *set, fl_ruleset_complain complain,
-                                    void *ctx, size_t *bad_r, struct fl_err *err)
-{
-    struct fl_match_work *lines = NULL;
-    struct fl_match_work *events = NULL;
-    enum fl_status status = fl_match_work_new(set->lines, &lines, err);
-    if (status == FL_OK) {
-        status = fl_match_work_new(set->events, &events, err);
-    }
-    for (uint32_t i = 0; status == FL_OK && i < set->read_n; i++) {
-        struct fl_rule *rule = &set->rules[i];
-        if (rule->broken || rule->trusted ||
-            samples_hold(set, rule, lines, events, complain, ctx)) {
-            continue;
-        }
-        rule->broken = true;
-        ++*bad_r;
-    }
-    for (size_t i = 0; status == FL_OK && !set->trusts_shipped && i < set->tables_n; i++) {
-        check_rows(set, &set->tables[i], lines, events, complain, ctx, bad_r);
-    }
-    fl_match_work_free(lines);
-    fl_match_work_free(events);
-    return status;
-}
-
 static enum fl_status add_variants(struct fl_ruleset *set, uint32_t index,
                                    fl_ruleset_complain complain, void *ctx, size_t *bad_r)
 {
@@ -564,7 +389,7 @@ static enum fl_status add_variants(struct fl_ruleset *set, uint32_t index,
             fl_table_variant(table, row, &set->rules[index], &set->arena, &variant, &err);
         variant.broken = status != FL_OK;
         if (status == FL_SYNTAX) {
-            complain_of(set->rules[index].file, &variant, err.msg, NULL, 0, complain, ctx);
+            fl_rule_complain(&variant, err.msg, NULL, 0, complain, ctx);
             ++*bad_r;
         }
         if (status == FL_NOMEM || append(set, &variant) != FL_OK) {
@@ -588,7 +413,7 @@ static enum fl_status look_up_tables(struct fl_ruleset *set, fl_ruleset_complain
         if (!rule->rows) {
             char what[160];
             snprintf(what, sizeof what, "there is no table %.60s", rule->table);
-            complain_of(rule->file, rule, what, NULL, 0, complain, ctx);
+            fl_rule_complain(rule, what, NULL, 0, complain, ctx);
             rule->broken = true;
             ++*bad_r;
         } else if (add_variants(set, i, complain, ctx, bad_r) != FL_OK) {
@@ -607,7 +432,7 @@ static enum fl_status add_builtin(struct fl_ruleset *set, const char *text, uint
     if (status != FL_OK) {
         return status;
     }
-    return own(set, false, *number_r, (struct fl_pattern_owner){UINT32_MAX, 0});
+    return own(set, false, *number_r, (struct fl_pattern_owner){.rule = UINT32_MAX, .kind = 0});
 }
 
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
@@ -641,5 +466,14 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK) {
         status = fl_matcher_ready(set->events, err);
     }
-    return status == FL_OK ? check_samples(set, complain, ctx, bad, err) : status;
+    if (status == FL_OK) {
+        status = fl_samples_check(set, complain, ctx, bad, err);
+    }
+    for (uint32_t i = 0; status == FL_OK && i < set->line_patterns_n; i++) {
+        struct fl_pattern_owner *owner = &set->line_owner[i];
+        const struct fl_rule *rule = owner->rule == UINT32_MAX ? NULL : &set->rules[owner->rule];
+        owner->drops = rule && rule->is_filter && !rule->broken && rule->state == FL_STATE_ACTIVE;
+        owner->learned = rule && fl_rule_is_learned(rule);
+    }
+    return status;
 }

@@ -87,6 +87,8 @@ struct fl_rule {
 struct fl_pattern_owner {
     uint32_t rule;
     uint8_t kind; /* 0 any, 1 all, 2 none */
+    bool drops;   /* from ready on: of an active filter rule */
+    bool learned; /* the same: ... that no person wrote */
 };
 
 struct fl_ruleset {
@@ -117,6 +119,11 @@ struct fl_ruleset {
 /* Called for each fault found in a rule file: whole message, ready to print. */
 typedef void (*fl_ruleset_complain)(void *ctx, const char *message);
 
+/* Complains of a rule that is left out: "FILE: rule ID: WHAT", with the pattern (NULL: none) and a
+ * caret under the fault. */
+void fl_rule_complain(const struct fl_rule *rule, const char *what, const struct fl_str *pattern,
+                      size_t at, fl_ruleset_complain complain, void *ctx);
+
 enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
                               struct fl_err *err) FL_MUST_USE;
 void fl_ruleset_free(struct fl_ruleset *set);
@@ -138,17 +145,10 @@ enum fl_status fl_ruleset_load_dir(struct fl_ruleset *set, const char *path, con
 enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule,
                               struct fl_err *err) FL_MUST_USE;
 
-/* Ends loading: makes the variants of table rules, builds the scanners, then holds every rule that
- * is not trusted against its own samples. A rule that fails one is complained of, counted in *bad_r
- * and no longer active. A row's sample must be matched, with that row's key, by a rule that uses the
- * table and came with it (same origin). */
+/* Ends loading: makes the variants of table rules, builds the scanners, then holds what is not
+ * trusted against its samples (samples.h). */
 enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain complain, void *ctx,
                                 size_t *bad_r, struct fl_err *err) FL_MUST_USE;
-
-/* Does the rule say yes to this text, taken as its scope takes it (a line, or lines)? */
-enum fl_match fl_rule_judges(const struct fl_ruleset *set, const struct fl_rule *rule,
-                             struct fl_match_work *lines, struct fl_match_work *events,
-                             struct fl_str text);
 
 /* Which rule a match of a rule's pattern stands for: the variant of the captured key. A key that no
  * row has is the rule itself, or UINT32_MAX (no match) when it names no cause. */
@@ -156,6 +156,8 @@ uint32_t fl_ruleset_resolve(const struct fl_ruleset *set, uint32_t rule,
                             const struct fl_captures *captures);
 
 const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id);
+/* The lexicon of failure as a pattern: what the pattern `attention` is. */
+struct fl_str fl_ruleset_lexicon(void);
 const char *fl_role_name(enum fl_role role);
 const char *fl_state_name(enum fl_rule_state state);
 

@@ -4,6 +4,8 @@
  * crosswise), in four lanes. */
 #include "rules/shape.h"
 
+#include "rules/quantifier.h"
+
 #include <stdlib.h>
 #include <sys/random.h>
 #if defined(__x86_64__)
@@ -135,7 +137,7 @@ enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
     }
     s->hash = hash_words;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2") && !getenv("FAULTLINE_NO_AVX2")) {
         s->hash = hash_avx2;
     }
 #endif
@@ -193,11 +195,6 @@ void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape)
     shapes->table[set * WAYS + way] = *shape;
 }
 
-void fl_shapes_forget(struct fl_shapes *shapes)
-{
-    memset(shapes->table, 0, FL_SHAPES * sizeof *shapes->table);
-}
-
 bool fl_shapes_pay(struct fl_shapes *shapes, size_t n)
 {
     if (shapes->resting) {
@@ -215,8 +212,8 @@ bool fl_shapes_pay(struct fl_shapes *shapes, size_t n)
  * opening bracket; returns a pointer behind the closing one, NULL when some or in doubt. */
 static const char *blind_class(const char *p, const char *end)
 {
-    static const char every[] = "dwSNH";
-    static const char none[] = "DWsbtnrfeahvVR";
+    static const char every[] = "dwSHV";
+    static const char none[] = "DWsbtnrfeahv";
     unsigned digits = 0;
     const unsigned all = 0x3ff;
     p += p < end && *p == '^';
@@ -266,7 +263,7 @@ static const char *blind_class(const char *p, const char *end)
 }
 
 /* Behind "(?": a pointer to the group's content, NULL for what may look at digits another way
- * (back-references, recursion, conditionals). */
+ * (back-references, recursion, conditionals) and where comments may follow. */
 static const char *blind_group(const char *p, const char *end)
 {
     char c = p < end ? *p : '\0';
@@ -283,20 +280,10 @@ static const char *blind_group(const char *p, const char *end)
         const char *close = p < end ? memchr(p, c == '\'' ? '\'' : '>', (size_t)(end - p)) : NULL;
         return close ? close + 1 : NULL;
     }
-    while (p < end && (strchr("imsnx-", *p) && *p)) {
+    while (p < end && (strchr("imsn-", *p) && *p)) {
         p++;
     }
     return p < end && (*p == ':' || *p == ')') ? p + (*p == ':') : NULL;
-}
-
-/* Behind "{": a pointer behind the quantifier, or p when it is a plain brace. */
-static const char *behind_count(const char *p, const char *end)
-{
-    const char *q = p;
-    while (q < end && (fl_is_digit(*q) || *q == ',')) {
-        q++;
-    }
-    return q > p && fl_is_digit(*p) && q < end && *q == '}' ? q + 1 : p;
 }
 
 bool fl_pattern_is_blind(struct fl_str pattern)
@@ -315,7 +302,8 @@ bool fl_pattern_is_blind(struct fl_str pattern)
         } else if (c == '[') {
             p = blind_class(p, end);
         } else if (c == '{') {
-            p = behind_count(p, end);
+            size_t n = fl_quantifier_at((struct fl_str){p - 1, (size_t)(end - p) + 1}).n;
+            p += n ? n - 1 : 0;
         } else if (c == '(' && p < end && *p == '*') {
             return false;
         } else if (c == '(' && p < end && *p == '?') {

@@ -13,11 +13,12 @@
 
 enum { FL_SHAPES = 1 << 16, FL_SHAPE_PATTERNS = 7 };
 #define FL_SHAPE_SURE UINT32_C(0x80000000)
+#define FL_SHAPE_GUESS UINT32_C(0x80000000)
 
 /* The patterns that are left for lines of a shape. A free entry has no hash. */
 struct fl_shape {
     uint64_t hash;
-    uint32_t n;
+    uint32_t n; /* FL_SHAPE_GUESS set: if the first one says yes; else nothing is known */
     uint32_t pattern[FL_SHAPE_PATTERNS]; /* FL_SHAPE_SURE set: it says yes to every such line */
 };
 
@@ -32,9 +33,6 @@ void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash); /* it will 
 /* NULL: not known. The entry lasts until the next put. */
 const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash);
 void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape);
-
-/* Rules changed: nothing is known any more. */
-void fl_shapes_forget(struct fl_shapes *shapes);
 
 /* Does looking up pay for the next n lines? Where shapes hardly repeat it does not, and is tried
  * again after a while. */

@@ -16,7 +16,10 @@ static const struct {
 } commands[] = {
     {"diagnose", fl_cmd_diagnose, "say why a job failed, with the line that proves it"},
     {"filter", fl_cmd_filter, "print the lines of a log that are not routine"},
+    {"diff", fl_cmd_diff, "say what a failed run says that good runs never said"},
+    {"templates", fl_cmd_templates, "say what a log says again and again, each kind of line once"},
     {"rules", fl_cmd_rules, "list, show, test, lint, import and export rules"},
+    {"learn", fl_cmd_learn, "propose filter rules from what a job says again and again"},
     {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
     {"config", fl_cmd_config, "show each setting and where it came from"},

@@ -7,12 +7,15 @@
 enum { FL_EXIT_OK, FL_EXIT_REACHED, FL_EXIT_USAGE, FL_EXIT_INPUT };
 
 int fl_cmd_diagnose(int argc, char **argv);
+int fl_cmd_diff(int argc, char **argv);
 int fl_cmd_filter(int argc, char **argv);
+int fl_cmd_learn(int argc, char **argv);
 int fl_cmd_rules(int argc, char **argv);
 int fl_cmd_incidents(int argc, char **argv);
 int fl_cmd_eval(int argc, char **argv);
 int fl_cmd_config(int argc, char **argv);
 int fl_cmd_doctor(int argc, char **argv);
+int fl_cmd_templates(int argc, char **argv);
 int fl_cmd_version(int argc, char **argv);
 
 /* Logs the error and returns FL_EXIT_USAGE or FL_EXIT_INPUT by its kind. */

@@ -6,6 +6,7 @@
 #include "service/base/fsio.h"
 #include "service/base/log.h"
 #include "service/report.h"
+#include "service/routine.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct options {
     bool offline;
     bool no_learned;
     bool explain;
+    bool learn;
     const char *state;
     const char *base_url;
     const char *model;
@@ -61,6 +63,48 @@ static int print_result(const struct fl_result *r, const struct options *o)
     return reached ? FL_EXIT_REACHED : FL_EXIT_OK;
 }
 
+/* The lines that the verdict rests on must stay whatever is learned. */
+static void add_evidence(const struct fl_verdict *v, struct fl_buf *out)
+{
+    for (size_t i = 0; i < v->hypotheses_n; i++) {
+        const struct fl_hypothesis *h = &v->hypotheses[i];
+        for (size_t k = 0; k < h->evidence_n; k++) {
+            fl_buf_add_str(out, h->evidence[k].text);
+            fl_buf_add_text(out, "\n");
+        }
+    }
+}
+
+/* After the verdict, which stands whatever comes of it. Reads the logs again. */
+static void learn(const struct fl_result *r, const struct fl_request *request)
+{
+    struct fl_err err = {0};
+    struct fl_routine_result result;
+    struct fl_buf text;
+    struct fl_buf evidence;
+    fl_buf_init(&text, 64 << 10);
+    fl_buf_init(&evidence, 1 << 20);
+    add_evidence(&r->verdict, &evidence);
+    struct fl_routine_request what = {.set = r->book.set,
+                                      .state_dir = request->config->value[FL_SET_STATE],
+                                      .job = request->paths[0],
+                                      .healthy = r->verdict.outcome == FL_OUTCOME_HEALTHY,
+                                      .protects = fl_buf_str(&evidence)};
+    enum fl_status status = what.state_dir && !evidence.failed
+                                ? fl_routine_learn(&what, request->paths, request->paths_n,
+                                                   &result, &err)
+                                : fl_fail(&err, FL_USAGE, "there is no state folder");
+    if (status == FL_OK) {
+        fl_routine_report(&result, &text);
+        status = fl_fsio_write_all(STDERR_FILENO, "standard error", fl_buf_str(&text), &err);
+    }
+    if (status != FL_OK) {
+        fl_log(FL_LOG_WARN, "nothing learned: %s", err.msg);
+    }
+    fl_buf_free(&evidence);
+    fl_buf_free(&text);
+}
+
 static int run(struct fl_config *config, const struct options *o, int argc, char **argv)
 {
     struct fl_err err = {0};
@@ -77,6 +121,9 @@ static int run(struct fl_config *config, const struct options *o, int argc, char
     }
     enum fl_status status = fl_pipeline_run(&request, &result, &err);
     int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);
+    if (status == FL_OK && o->learn) {
+        learn(&result, &request);
+    }
     fl_result_free(&result);
     return code;
 }
@@ -88,6 +135,8 @@ int fl_cmd_diagnose(int argc, char **argv)
         {"format", 'f', FL_OPT_CHOICE, "text|json|markdown", "how to print the verdict", &o.format},
         {"explain", 0, FL_OPT_FLAG, NULL, "say what speaks for and against each possible cause",
          &o.explain},
+        {"learn", 0, FL_OPT_FLAG, NULL,
+         "propose filter rules from what the job says again and again (see `learn`)", &o.learn},
         {"follow", 'F', FL_OPT_FLAG, NULL,
          "read on as the file grows; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
         {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},
@@ -116,6 +165,14 @@ int fl_cmd_diagnose(int argc, char **argv)
     }
     if (help) {
         return FL_EXIT_OK;
+    }
+    bool piped = false;
+    for (int i = 1; i < argc; i++) {
+        piped |= strcmp(argv[i], "-") == 0;
+    }
+    if (o.learn && (o.follow || piped)) {
+        fl_log(FL_LOG_ERROR, "--learn reads the logs twice: give files or folders, not --follow");
+        return FL_EXIT_USAGE;
     }
     if (argc < 2 || (o.follow && argc != 2)) {
         fl_log(FL_LOG_ERROR, o.follow ? "--follow takes one file"

@@ -117,7 +117,7 @@ bool fl_host_name_is_ipv4(struct fl_str name)
         name = fl_str_skip(name, part ? 1 : 0);
         long value;
         size_t before = name.n;
-        if (!fl_str_take_number(&name, &value) || value > 255 || before - name.n > 3) {
+        if (!fl_str_take_number(&name, &value) || before - name.n > 3) {
             return false;
         }
     }

@@ -17,7 +17,7 @@ enum {
     SEEN_OTHER = 32,
 };
 
-enum { PREFIXES_MAX = 8, TASK_WIDTH = 4, TASK_DIGITS = 6, ACTOR_MAX_N = 160, LOCAL_RANKS = 128 };
+enum { PREFIXES_MAX = 8, TASK_WIDTH = 4, TASK_DIGITS = 6, ACTOR_MAX_N = 160, LOCAL_DIGITS = 3 };
 
 struct peel {
     struct fl_str rest;
@@ -115,7 +115,7 @@ static bool peel_role(struct peel *p)
     struct fl_str role = {p->rest.p + 1, digits - 1};
     struct fl_str s = fl_str_skip(p->rest, digits);
     long local_rank;
-    if (!is_role(role) || !fl_str_take_number(&s, &local_rank) || local_rank >= LOCAL_RANKS ||
+    if (!is_role(role) || n - digits > LOCAL_DIGITS || !fl_str_take_number(&s, &local_rank) ||
         !take(&s, FL_LIT("]:"))) {
         return false;
     }

@@ -20,6 +20,7 @@ void fl_prefix_init(struct fl_prefix *prefix);
 /* Takes launcher prefixes off the front of a line (without ANSI codes and line end), as many as
  * stand there one behind the other, and returns how many bytes they take (0 to line.n). The one
  * blank that belongs to a prefix goes with it; the indentation behind stays. Sets all of *out.
+ * How many bytes depends on where digits stand, never on which (fl_matcher_line relies on it).
  * Time stamps, log levels, glog and NCCL headers are part of the message and stay. */
 size_t fl_prefix_peel(struct fl_str line, struct fl_prefix *out);
 

@@ -148,7 +148,7 @@ def test_nothing_private_is_kept(folder):
 
 def patience(folder):
     """The deadline and a second, beside what the program takes here without a model."""
-    return DEADLINE + 1 + 2 * Run(folder, None, "--offline").seconds
+    return DEADLINE + 1 + 4 * Run(folder, None, "--offline").seconds
 
 
 def bad(mode, most=3):

@@ -107,56 +107,95 @@ TEST(prefixes)
     }
 }
 
+static const char *const bare_lines[] = {
+    "",
+    " ",
+    "ValueError: x",
+    "INFO: x",
+    "Epoch: 3",
+    "srun: error: node3: task 1: Killed",
+    "slurmstepd: error: x",
+    "slurmstepd-gpu17: error: x",
+    "python3: can't open file 'x.py'",
+    "train2.py: error: unrecognized arguments: --x",
+    "torch.cuda.OutOfMemoryError: CUDA out of memory",
+    "subprocess.TimeoutExpired: Command 'x' timed out",
+    "urllib3.exceptions.NewConnectionError: x",
+    "libcudart.so.12: cannot open shared object file",
+    "model-00001-of-00002.safetensors: 100%|####|",
+    "bf16: enabled for all layers",
+    "top-1: 73.2 top-5: 91.0",
+    "acc1: 0.75",
+    "gpu0: 54 C",
+    "eth0: link down",
+    "nvidia-nvswitch3: SXid (PCI:0000:86:00.0): 12028",
+    "x9: 1",
+    "node3: 0.25",
+    "12:34:56 hello",
+    "2026-01-02 10:11:12 hello",
+    "1/100 [00:10<01:33, 3it/s]",
+    "    10: LayerPipe",
+    "[Errno 28] No space left on device",
+    "[12/100] loss 3",
+    "[1] citation",
+    "[step5]: loss",
+    "[INFO] x",
+    "[2026-01-02 10:11:12,123] [INFO] x",
+    "(min, max) range",
+    "(0): Linear(in_features=3)",
+    "(RayTrainWorker pid=x) y",
+    "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}",
+    "gpu-17:233:901 [3] NCCL WARN x",
+    "/data/worker-1: No such file",
+    "run/3 done",
+};
+
+enum { BARE_N = sizeof bare_lines / sizeof *bare_lines };
+
 TEST(no_prefixes)
 {
-    static const char *const lines[] = {
-        "",
-        " ",
-        "ValueError: x",
-        "INFO: x",
-        "Epoch: 3",
-        "srun: error: node3: task 1: Killed",
-        "slurmstepd: error: x",
-        "slurmstepd-gpu17: error: x",
-        "python3: can't open file 'x.py'",
-        "train2.py: error: unrecognized arguments: --x",
-        "torch.cuda.OutOfMemoryError: CUDA out of memory",
-        "subprocess.TimeoutExpired: Command 'x' timed out",
-        "urllib3.exceptions.NewConnectionError: x",
-        "libcudart.so.12: cannot open shared object file",
-        "model-00001-of-00002.safetensors: 100%|####|",
-        "bf16: enabled for all layers",
-        "top-1: 73.2 top-5: 91.0",
-        "acc1: 0.75",
-        "gpu0: 54 C",
-        "eth0: link down",
-        "nvidia-nvswitch3: SXid (PCI:0000:86:00.0): 12028",
-        "x9: 1",
-        "node3: 0.25",
-        "12:34:56 hello",
-        "2026-01-02 10:11:12 hello",
-        "1/100 [00:10<01:33, 3it/s]",
-        "    10: LayerPipe",
-        "[Errno 28] No space left on device",
-        "[12/100] loss 3",
-        "[1] citation",
-        "[step5]: loss",
-        "[INFO] x",
-        "[2026-01-02 10:11:12,123] [INFO] x",
-        "(min, max) range",
-        "(0): Linear(in_features=3)",
-        "(RayTrainWorker pid=x) y",
-        "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}",
-        "gpu-17:233:901 [3] NCCL WARN x",
-        "/data/worker-1: No such file",
-        "run/3 done",
-    };
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    for (size_t i = 0; i < BARE_N; i++) {
         struct fl_prefix prefix;
-        size_t n = fl_prefix_peel(fl_str_of(lines[i]), &prefix);
-        CHECK_EQ_STR(lines[i] + n, lines[i]);
+        size_t n = fl_prefix_peel(fl_str_of(bare_lines[i]), &prefix);
+        CHECK_EQ_STR(bare_lines[i] + n, bare_lines[i]);
         CHECK_EQ_INT(prefix.rank, -1);
         CHECK_EQ_INT(prefix.node.n, 0);
+    }
+}
+
+/* See fl_matcher_line. */
+TEST(prefixes_do_not_depend_on_values)
+{
+    static const char *const more[] = {
+        "[default127]: x",   "[default128]: x",  "[trainer999]:x",      "[default1000]:x",
+        "256.1.10.300: x",   "10.0.0.4:",        "1.22.333.4444: x",    "99.0.0: x",
+        "p99: x",            "v100: x",          "gpu7: 12",            "gpu12: 0.5e1",
+        "[99,999]<stderr>:", "999999: x",        "  999: x",            "1234567: x",
+        "a1.b2.cc3: x",      "4: [default3]: x", "i.job/12 [role3]: x", "[rank999999999999999999999]: x",
+    };
+    enum { MORE_N = sizeof more / sizeof *more, CASES_N = sizeof peel_cases / sizeof *peel_cases };
+    unsigned dice = 7;
+    for (size_t i = 0; i < CASES_N + BARE_N + MORE_N; i++) {
+        const char *line = i < CASES_N            ? peel_cases[i].line
+                           : i < CASES_N + BARE_N ? bare_lines[i - CASES_N]
+                                                  : more[i - CASES_N - BARE_N];
+        struct fl_prefix prefix;
+        size_t want = fl_prefix_peel(fl_str_of(line), &prefix);
+        for (int round = 0; round < 300; round++) {
+            char other[256] = "";
+            memcpy(other, line, strlen(line));
+            for (char *p = other; *p; p++) {
+                dice = dice * 1664525U + 1013904223U;
+                unsigned digit = round < 10 ? (unsigned)round : (dice >> 16) % 10;
+                *p = fl_is_digit(*p) ? (char)('0' + digit) : *p;
+            }
+            size_t got = fl_prefix_peel(fl_str_of(other), &prefix);
+            CHECK_EQ_INT((long long)got, (long long)want);
+            if (got != want) {
+                fprintf(stderr, "  %s\n  %s\n", line, other);
+                break;
+            }
+        }
     }
 }
 
@@ -700,6 +739,7 @@ int main(void)
     make_sample();
     RUN(prefixes);
     RUN(no_prefixes);
+    RUN(prefixes_do_not_depend_on_values);
     RUN(partial_cri_lines);
     RUN(paths);
     RUN(messages);

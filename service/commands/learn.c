@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/commands/commands.h"
+
+#include "service/base/cli.h"
+#include "service/base/fsio.h"
+#include "service/base/log.h"
+#include "service/config.h"
+#include "service/routine.h"
+#include "service/rulebook.h"
+
+#include <unistd.h>
+
+static enum fl_status report(const struct fl_routine_result *result, struct fl_err *err)
+{
+    struct fl_buf text;
+    fl_buf_init(&text, 64 << 10);
+    fl_routine_report(result, &text);
+    fl_buf_add_text(&text, result->proposed ? "see them: faultline rules list\n" : "");
+    enum fl_status status =
+        fl_fsio_write_all(STDOUT_FILENO, "standard output", fl_buf_str(&text), err);
+    fl_buf_free(&text);
+    return status;
+}
+
+static enum fl_status learn(struct fl_config *config, struct fl_routine_request *request,
+                            int argc, char **argv, struct fl_err *err)
+{
+    struct fl_rulebook book = {.set = NULL};
+    struct fl_routine_result result;
+    request->state_dir = config->value[FL_SET_STATE];
+    enum fl_status status = request->state_dir
+                                ? fl_rulebook_open(request->state_dir, &book, err)
+                                : fl_fail(err, FL_USAGE, "no state folder; name one with --state");
+    if (status == FL_OK) {
+        request->set = book.set;
+        request->job = request->job ? request->job : argv[1];
+        status = fl_routine_learn(request, (const char *const *)(argv + 1), (size_t)argc - 1,
+                                  &result, err);
+    }
+    if (status == FL_OK) {
+        status = report(&result, err);
+    }
+    fl_rulebook_close(&book);
+    return status;
+}
+
+int fl_cmd_learn(int argc, char **argv)
+{
+    struct fl_routine_request request = {0};
+    const char *state = NULL;
+    const struct fl_opt options[] = {
+        {"healthy", 0, FL_OPT_FLAG, NULL,
+         "the runs went well: all that recurs in them is routine", &request.healthy},
+        {"job", 0, FL_OPT_TEXT, "NAME", "name of the job, for the record (default: the first PATH)",
+         &request.job},
+        {"state", 0, FL_OPT_TEXT, "DIR", "state folder, where the rules go", &state},
+    };
+    const struct fl_cli cli = {
+        "learn [OPTION ...] PATH...",
+        "Proposes filter rules from what a job's logs say again and again. Best fed with runs that\n"
+        "went well (--healthy); of others only what recurs over time and ranks counts, and not\n"
+        "what comes near the end. Nothing is proposed that holds a word of failure or that a\n"
+        "failure rule knows. Proposals are listed by `faultline rules list` and not applied.",
+        NULL, options, sizeof options / sizeof *options};
+    struct fl_err err = {0};
+    struct fl_config config = {.file = NULL};
+    bool help = false;
+    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
+        return fl_cmd_fail(&err);
+    }
+    if (help) {
+        return FL_EXIT_OK;
+    }
+    if (argc < 2) {
+        fl_log(FL_LOG_ERROR, "give the logs of one job: faultline learn PATH...");
+        return FL_EXIT_USAGE;
+    }
+    enum fl_status status = fl_config_load(&config, &err);
+    if (status == FL_OK) {
+        fl_config_flag(&config, FL_SET_STATE, state);
+        status = learn(&config, &request, argc, argv, &err);
+    }
+    fl_config_free(&config);
+    return status == FL_OK ? FL_EXIT_OK : fl_cmd_fail(&err);
+}

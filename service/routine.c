@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/routine.h"
+
+#include "rules/learn.h"
+#include "rules/template_rule.h"
+#include "service/base/clock.h"
+#include "service/mine.h"
+
+#include <stdio.h>
+
+enum { OFTEN_HEALTHY = 2, OFTEN = 8, MOMENTS = 3 };
+
+static void refuse(struct fl_routine_result *r, const struct fl_template *t, const char *why)
+{
+    size_t i = 0;
+    while (i < r->refused_n && strncmp(r->refused[i].why, why, sizeof r->refused[i].why - 1) != 0) {
+        i++;
+    }
+    if (i == FL_ROUTINE_REASONS) {
+        i--; /* the last place counts all that found none */
+        why = "other reasons";
+    }
+    r->refused_n += i == r->refused_n;
+    snprintf(r->refused[i].why, sizeof r->refused[i].why, "%s", why);
+    r->refused[i].n++;
+    r->refused[i].lines += t->count[0];
+}
+
+/* Why the template has not been seen enough to be routine, or NULL. */
+static const char *too_new(const struct fl_templates *all, const struct fl_template *t,
+                           bool healthy)
+{
+    if (healthy) {
+        return t->count[0] < OFTEN_HEALTHY ? "came once" : NULL;
+    }
+    if (t->count[0] - t->guarded < OFTEN) {
+        return "came less than 8 times before the end";
+    }
+    if (t->moments < MOMENTS) {
+        return "does not recur over time";
+    }
+    return t->ranks < 2 && fl_templates_ranks(all) > 1 ? "does not recur over ranks" : NULL;
+}
+
+static enum fl_status propose(const struct fl_template *t, struct fl_str pattern,
+                              const struct fl_routine_request *request,
+                              struct fl_routine_result *r, struct fl_err *err)
+{
+    char id[64];
+    char time[21];
+    char job[400];
+    struct fl_err fault = {0};
+    fl_clock_format(fl_clock_wall_s(), time);
+    snprintf(job, sizeof job, "%.200s (%llu of %llu lines, %u ranks or streams, %s)", request->job,
+             (unsigned long long)t->count[0], (unsigned long long)r->lines, t->ranks,
+             request->healthy ? "healthy" : "diagnosed");
+    struct fl_proposal p = {.is_filter = true, .pattern = pattern, .sample = t->first.text,
+                            .protects = request->protects, .kind = "learned",
+                            .job = fl_str_of(job), .time = time};
+    enum fl_status status = fl_learn_propose(request->set, request->state_dir, &p, id, &fault);
+    r->proposed += status == FL_OK;
+    r->known += status == FL_CONFLICT;
+    r->covered += status == FL_OK || status == FL_CONFLICT ? t->count[0] : 0;
+    if (status == FL_DENIED || status == FL_SYNTAX || status == FL_LIMIT) {
+        const char *why = strstr(fault.msg, "refused: ");
+        refuse(r, t, why ? why + 9 : fault.msg);
+    } else if (status != FL_OK && status != FL_CONFLICT) {
+        return fl_fail(err, status, "%s", fault.msg);
+    }
+    return FL_OK;
+}
+
+/* One template, or one form of it; *why_r: why there is no proposal. */
+static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t,
+                               const struct fl_routine_request *request,
+                               struct fl_routine_result *r, const char **why_r, struct fl_err *err)
+{
+    struct fl_templates *all = fl_mine_templates(mine);
+    struct fl_buf pattern;
+    const char *why = t->form.n == 0 ? "is empty" : too_new(all, t, request->healthy);
+    fl_buf_init(&pattern, 2 * FL_TEMPLATE_RULE_BYTES);
+    enum fl_status status = FL_OK;
+    if (!why && t->first.cut) {
+        why = "has lines that are too long";
+    }
+    if (!why) {
+        status = fl_template_rule(all, t, fl_ruleset_lexicon(), &pattern, &why);
+    }
+    if (!why && r->proposed + r->known >= FL_ROUTINE_MAX) {
+        why = "there are more frequent ones";
+    }
+    *why_r = why;
+    if (why) {
+        status = FL_OK;
+    } else if (status == FL_OK) {
+        status = propose(t, fl_buf_str(&pattern), request, r, err);
+    } else {
+        status = fl_fail(err, status, "no memory for a pattern");
+    }
+    fl_buf_free(&pattern);
+    return status;
+}
+
+static enum fl_status consider_all(struct fl_mine *mine, const struct fl_template *t,
+                                   const struct fl_routine_request *request,
+                                   struct fl_routine_result *r, struct fl_err *err)
+{
+    const char *why = NULL;
+    enum fl_status status = consider(mine, t, request, r, &why, err);
+    if (why != fl_template_rule_too_little || t->forms == 1) {
+        if (why) {
+            refuse(r, t, why);
+        }
+        return status;
+    }
+    for (uint32_t i = 0; status == FL_OK && i < t->forms; i++) {
+        struct fl_template one;
+        fl_templates_member(fl_mine_templates(mine), &t->members[i], &one);
+        status = consider(mine, &one, request, r, &why, err);
+        if (why) {
+            refuse(r, &one, why);
+        }
+    }
+    return status;
+}
+
+static enum fl_status propose_all(struct fl_mine *mine, const struct fl_routine_request *request,
+                                  struct fl_routine_result *out, struct fl_err *err)
+{
+    const struct fl_template *list = NULL;
+    enum fl_status status =
+        fl_templates_settle(fl_mine_templates(mine), &list, &out->templates, err);
+    *out = (struct fl_routine_result){.templates = out->templates,
+                                      .lines = fl_templates_lines(fl_mine_templates(mine))};
+    for (size_t i = 0; status == FL_OK && i < out->templates; i++) {
+        status = consider_all(mine, &list[i], request, out, err);
+    }
+    return status;
+}
+
+enum fl_status fl_routine_learn(const struct fl_routine_request *request, const char *const *paths,
+                                size_t n, struct fl_routine_result *out, struct fl_err *err)
+{
+    struct fl_mine *mine = NULL;
+    enum fl_status status = fl_mine_new(request->set, true, &mine, err);
+    for (size_t i = 0; status == FL_OK && i < n; i++) {
+        status = fl_mine_read(mine, paths[i], 0, err);
+    }
+    if (status == FL_OK) {
+        status = propose_all(mine, request, out, err);
+    }
+    fl_mine_free(mine);
+    return status;
+}
+
+static double share(uint64_t part, uint64_t of)
+{
+    return of ? 100.0 * (double)part / (double)of : 0;
+}
+
+void fl_routine_report(const struct fl_routine_result *r, struct fl_buf *out)
+{
+    fl_buf_addf(out, "%llu lines, %zu templates: %zu filter rules proposed, %zu known already; they "
+                "cover %.1f %% of the lines\n", (unsigned long long)r->lines, r->templates,
+                r->proposed, r->known, share(r->covered, r->lines));
+    for (size_t i = 0; i < r->refused_n; i++) {
+        fl_buf_addf(out, "  refused %4zu (%4.1f %% of the lines): ", r->refused[i].n,
+                    share(r->refused[i].lines, r->lines));
+        fl_buf_add_safe(out, fl_str_of(r->refused[i].why));
+        fl_buf_add_text(out, "\n");
+    }
+}

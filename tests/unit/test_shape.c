@@ -1,0 +1,822 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shapes of lines, and what the matcher recalls by them: whatever is recalled, each line gets the
+ * answers that PCRE2 alone would give. */
+#include "tests/unit/test.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "rules/literals.h"
+#include "rules/matcher.h"
+#include "rules/shape.h"
+#include "service/base/buf.h"
+#include "service/ingest/prefix.h"
+#include "service/rulebook.h"
+
+static unsigned dice = 90125;
+
+static unsigned below(unsigned n)
+{
+    dice = dice * 1664525U + 1013904223U;
+    return (dice >> 10) % n;
+}
+
+/* Other digits in place of the digits. */
+static void fuzz_digits(char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        text[i] = fl_is_digit(text[i]) ? (char)('0' + below(10)) : text[i];
+    }
+}
+
+/* ---- which patterns tell digits apart ---- */
+
+TEST(blind_patterns)
+{
+    static const char *const blind[] = {
+        "", "abc", "step \\d+", "\\d{2,3}x{4}", "\\w+\\W\\s\\S\\b\\B", "[0-9]+", "[\\d.]+e",
+        "[[:digit:]]", "[^0-9]", "[^\\d]", "[^\\s]x", "[a-z_]", "[]a]", "[^]]", "[a-]",
+        "[\\w-]", "[!-~]", "[ -;]", "[[:alpha:]_]", "[[:alnum:][:space:]]", "[\\]\\[]",
+        "(?<step2>\\d+)", "(?<a>b)(?'c9'd)(?P<e5>f)", "(?i)Error", "(?i:a|b)", "(?-i)a", "(?m)^a$",
+        "(?>ab|c)+", "(?|a|b)", "(?=\\d)x", "(?!\\d)x", "(?<=a)b", "(?<!\\d)b", "a++b*?c{3,}?d??",
+        "\\.\\(\\[\\{", "\\t\\n\\r\\f\\a\\e", "\\A\\d\\z", "\\h\\v\\R", "^.*?$", "x{", "a{}b", "a{,}b",
+        "{x}", "a{\\d}", "[\\V]", "caf\xc3\xa9", "[\xc3\xa9]",
+    };
+    static const char *const telling[] = {
+        "7", "Xid 79", "[0-4]", "[5]", "[^5]", "[\\w]9", "[+--5]", "[0-8[:alpha:]]", "[a-f0-3]",
+        "x{1", "x{1,2,3}", "x{2,,}", "x{,3}", "x{ 3}", "x{a3}", "\\{3}",
+        "(a)\\1", "(?<n>a)\\k<n>", "\\g{n}", "(?P=n)", "(?R)", "(a)(?1)", "(?&n)", "(?P>n)", "(?-1)",
+        "(a)?(?(1)b|c)", "(?(?=\\d)b|c)", "(*UTF)a", "(*ACCEPT)", "(*COMMIT)", "(*sr:a)",
+        "\\x41", "\\x{31}", "\\o{61}", "\\061", "\\0", "\\c1", "\\N{U+31}", "\\N", "\\p{Nd}", "\\P{Nd}",
+        "\\Q7\\E", "\\E", "\\X", "\\K", "\\G",
+        "(?#5)", "(?#\\d)a", "(?x)a #[0-9\n5]", "(?x) a b", "(?xx)[ ]", "(?x:a)", "(?J)a", "(?^)a",
+        "(?C1)a", "[[:^digit:]]", "[[:print:]]", "[[:<:]]a", "[a-\\d]", "[\\x30]", "[\\1]", "[\\Q5\\E]",
+        "[\\N]", "[", "[^", "[0-9", "[\\", "\\", "(?", "(?<", "(?<n", "(?P<n", "[[:alpha:",
+    };
+    for (size_t i = 0; i < sizeof blind / sizeof *blind; i++) {
+        CHECK_EQ_STR(fl_pattern_is_blind(fl_str_of(blind[i])) ? blind[i] : "not blind", blind[i]);
+    }
+    for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
+        CHECK_EQ_STR(fl_pattern_is_blind(fl_str_of(telling[i])) ? "blind" : telling[i],
+                     telling[i]);
+    }
+}
+
+/* Text that may or may not be a pattern: most of what PCRE2 knows, digits in odd places. */
+static void make_pattern(struct fl_buf *out, int depth)
+{
+    static const char *const atoms[] = {
+        "a", "b", "ab", "A", "_", " ", ".", ":", "\\d", "\\d", "\\d", "\\w", "\\S", "\\D", "\\W", "\\s",
+        "\\b", "\\B", "^", "$", "\\.", "\\:", "5", "79", "[0-9]", "[^0-9]", "[\\d.]", "[^\\s:]", "[ab]",
+        "[0-4]", "[a-c5]", "[[:alpha:]]", "[[:digit:]a]", "[[:alnum:]_]", "[^[:digit:]]", "[!-~]",
+        "[-5]", "[5-]", "[\\w-]", "[\\d-5]", "[.--]", "[]0]", "[^]]", "[\\]]", "[\\V]", "[\\H5]",
+        "\\V", "\\H", "\\R", "\\K", "\\1", "\\g{1}", "\\k<n>", "(?P=n)", "(?1)", "(?R)", "\\N", "\\x35",
+        "\\065", "\\Q[0-9]\\E", "\\Qa", "\\E", "[\\D5]", "[\\W5]", "\\X", "\\c5", "(?i)", "(?-i)", "(?m)", "(?s)", "(?x)",
+        "(?xx)", "(?^)", "(?n)", "(?U)", "(?#5)", "(?#[0-9)", "#[0-9\n5]", "#(\n", "(*COMMIT)", "(*F)",
+        "{", "}", "{5", "{5}", "{,5}", "{1,2,3}", "{ 1}", "{x5}", "]", "[[:<:]]", "\\A", "\\z", "\\Z",
+        "(?=\\d)", "(?!\\d)", "(?<=\\d)", "(?<![0-9])", "(?<=5)", "\\h", "\\v", "\\t", "\\e", "-", "\\-",
+    };
+    static const char *const quantifiers[] = {"?", "*", "+", "*?", "+?", "??", "++", "*+", "{2}",
+                                              "{1,2}", "{0,3}", "{2,}", "{0}", "{2}{2}", "{1,}+"};
+    static const char *const heads[] = {"(", "(?:", "(?<n>", "(?<n5>", "(?'q7'", "(?P<r9>", "(?>",
+                                        "(?|", "(?i:", "(?=", "(?!", "(?<=", "(?<!", "(?(1)",
+                                        "(?(?=\\d)", "(?x:", "(?m-i:", "(?s)(", "(*atomic:", "(*sr:"};
+    for (unsigned parts = below(5) + 1; parts > 0; parts--) {
+        if (below(4) == 0 && depth < 3) {
+            fl_buf_add_text(out, heads[below(3) ? below(6) : below(sizeof heads / sizeof *heads)]);
+            make_pattern(out, depth + 1);
+            for (unsigned k = below(3); k > 0; k--) {
+                fl_buf_add_text(out, "|");
+                make_pattern(out, depth + 1);
+            }
+            fl_buf_add_text(out, ")");
+        } else { /* the first ones come more often, else hardly a pattern is blind */
+            fl_buf_add_text(out, atoms[below(3) ? below(22) : below(sizeof atoms / sizeof *atoms)]);
+        }
+        if (below(3) == 0) {
+            fl_buf_add_text(out, quantifiers[below(sizeof quantifiers / sizeof *quantifiers)]);
+        }
+    }
+}
+
+TEST(cut_patterns_are_not_read_past_their_end)
+{
+    struct fl_buf pattern;
+    fl_buf_init(&pattern, 1 << 16);
+    for (int i = 0; i < 5000; i++) {
+        fl_buf_clear(&pattern);
+        make_pattern(&pattern, 0);
+        size_t n = below((unsigned)pattern.n + 1);
+        char *copy = malloc(n + !n); /* exactly as long, so that ASan sees a step too far */
+        if (!copy) {
+            abort();
+        }
+        memcpy(copy, fl_buf_text(&pattern), n);
+        struct fl_literals set;
+        fl_literals_of((struct fl_str){copy, n}, NULL, &set);
+        CHECK(set.n <= FL_LITERALS_MAX);
+        (void)fl_pattern_is_blind((struct fl_str){copy, n});
+        free(copy);
+    }
+    fl_buf_free(&pattern);
+}
+
+/* Everything that a match says: the answer and where all captures are. */
+struct told {
+    int rc;
+    PCRE2_SIZE span[64];
+};
+
+static void match(const pcre2_code *code, pcre2_match_data *data, pcre2_match_context *context,
+                  const char *text, size_t n, struct told *out)
+{
+    memset(out, 0, sizeof *out);
+    out->rc = pcre2_match(code, (PCRE2_SPTR)text, n, 0, 0, data, context);
+    if (out->rc > 0) {
+        memcpy(out->span, pcre2_get_ovector_pointer(data),
+               (size_t)out->rc * 2 * sizeof *out->span);
+    }
+}
+
+/* Text at random, with stretches of the pattern's own. */
+static size_t make_text(struct fl_str pattern, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t want = below((unsigned)size); n < want;) {
+        if (below(6) == 0 && pattern.n) {
+            size_t at = below((unsigned)pattern.n);
+            for (size_t left = below(12) + 1; left && at < pattern.n && n < want; left--) {
+                out[n++] = pattern.p[at++];
+            }
+        } else {
+            out[n++] = "0123456789055779ab ab_ABab.:-{},[]#\n"[below(36)];
+        }
+    }
+    return n;
+}
+
+/* True when a text with digits in the matched part was seen. */
+static bool try_texts(const pcre2_code *code, pcre2_match_data *data, pcre2_match_context *context,
+                      struct fl_str pattern)
+{
+    bool telling = false;
+    for (int i = 0; i < 12; i++) {
+        char text[2][24];
+        struct told told[2];
+        size_t n = make_text(pattern, text[0], sizeof text[0]);
+        match(code, data, context, text[0], n, &told[0]);
+        for (PCRE2_SIZE k = told[0].span[0]; told[0].rc > 0 && k < told[0].span[1]; k++) {
+            telling |= fl_is_digit(text[0][k]);
+        }
+        for (int other = 0; other < 3; other++) {
+            memcpy(text[1], text[0], n);
+            fuzz_digits(text[1], n);
+            match(code, data, context, text[1], n, &told[1]);
+            bool same = memcmp(&told[0], &told[1], sizeof *told) == 0;
+            CHECK(same);
+            if (!same) {
+                fprintf(stderr, "  pattern %.*s\n  %.*s\n  %.*s\n", (int)pattern.n, pattern.p,
+                        (int)n, text[0], (int)n, text[1]);
+                return telling;
+            }
+        }
+    }
+    return telling;
+}
+
+TEST(blind_patterns_answer_alike)
+{
+    pcre2_match_data *data = pcre2_match_data_create(32, NULL);
+    pcre2_match_context *context = pcre2_match_context_create(NULL);
+    struct fl_buf pattern;
+    long compiled = 0;
+    long blind = 0;
+    long telling = 0;
+    int before = test_failures;
+    fl_buf_init(&pattern, 1 << 16);
+    pcre2_set_match_limit(context, 10000);
+    for (int i = 0; i < 200000 && test_failures == before; i++) {
+        int number = 0;
+        PCRE2_SIZE at = 0;
+        fl_buf_clear(&pattern);
+        fl_buf_add_text(&pattern, below(16) ? "" : "(?x)");
+        make_pattern(&pattern, 0);
+        struct fl_str text = fl_buf_str(&pattern);
+        pcre2_code *code = pcre2_compile((PCRE2_SPTR)text.p, text.n,
+                                         PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &number, &at, NULL);
+        compiled += code != NULL;
+        if (code && fl_pattern_is_blind(text)) {
+            blind++;
+            telling += try_texts(code, data, context, text);
+        }
+        pcre2_code_free(code);
+    }
+    CHECK(compiled > 30000 && blind > 5000 && telling > 1000);
+    fprintf(stderr, "       %ld of %ld patterns are blind, %ld of them matched digits\n", blind,
+            compiled, telling);
+    fl_buf_free(&pattern);
+    pcre2_match_context_free(context);
+    pcre2_match_data_free(data);
+}
+
+/* ---- shapes ---- */
+
+static struct fl_shapes *new_shapes(void)
+{
+    struct fl_shapes *shapes = NULL;
+    CHECK_EQ_INT(fl_shapes_new(&shapes, NULL), FL_OK);
+    if (!shapes) {
+        abort();
+    }
+    return shapes;
+}
+
+/* Of a copy that ends where its memory does and begins `skip` bytes behind where that begins. */
+static uint64_t shape_of(const struct fl_shapes *shapes, const char *text, size_t n, size_t skip)
+{
+    char *copy = malloc(skip + n + !(skip + n));
+    if (!copy) {
+        abort();
+    }
+    memcpy(copy + skip, text, n);
+    uint64_t hash = fl_shape_of(shapes, (struct fl_str){copy + skip, n});
+    free(copy);
+    return hash;
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool all_differ(uint64_t *hashes, size_t n)
+{
+    qsort(hashes, n, sizeof *hashes, compare_hashes);
+    for (size_t i = 1; i < n; i++) {
+        if (hashes[i] == hashes[i - 1]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum { LENGTH_MAX = 200 };
+
+static const char filler[] = "step 12/900 loss=3.25 [gpu7:0x1F] \xc3\xa9 -9..0: /:@;_`{| ";
+
+static void same_for_other_digits(const struct fl_shapes *shapes)
+{
+    for (size_t n = 0; n <= LENGTH_MAX; n++) {
+        char text[LENGTH_MAX];
+        for (size_t i = 0; i < n; i++) {
+            text[i] = filler[(i + n) % (sizeof filler - 1)];
+        }
+        uint64_t want = shape_of(shapes, text, n, 0);
+        CHECK(want != 0);
+        for (size_t skip = 1; skip < 40; skip++) {
+            fuzz_digits(text, n);
+            CHECK(shape_of(shapes, text, n, skip) == want);
+        }
+    }
+}
+
+/* Each byte value at each place: ten of them are one, the others are themselves. */
+static void each_byte_counts(const struct fl_shapes *shapes)
+{
+    for (size_t n = 1; n <= 75; n += n < 40 ? 1 : 7) {
+        for (size_t at = 0; at < n; at++) {
+            char text[LENGTH_MAX];
+            uint64_t others[256];
+            size_t others_n = 0;
+            memset(text, '5', n);
+            uint64_t digits = shape_of(shapes, text, n, 0);
+            for (int byte = 0; byte < 256; byte++) {
+                text[at] = (char)byte;
+                uint64_t hash = shape_of(shapes, text, n, 0);
+                if (fl_is_digit((char)byte)) {
+                    CHECK(hash == digits);
+                } else {
+                    others[others_n++] = hash;
+                }
+            }
+            others[others_n++] = digits;
+            CHECK_EQ_INT((long long)others_n, 247);
+            CHECK(all_differ(others, others_n));
+        }
+    }
+}
+
+/* Lengths of lines and of runs of digits, one byte changed, parts exchanged: all differ. */
+static void other_lines_differ(const struct fl_shapes *shapes)
+{
+    enum { ROOM = 3 * (LENGTH_MAX + 2) * (LENGTH_MAX + 2) };
+    uint64_t *hashes = calloc(ROOM, sizeof *hashes);
+    size_t used = 0;
+    if (!hashes) {
+        abort();
+    }
+    for (size_t n = 0; n <= LENGTH_MAX; n++) {
+        char text[LENGTH_MAX];
+        memset(text, '\0', n);
+        hashes[used++] = shape_of(shapes, text, n, 0);
+        memset(text, 'x', n);
+        hashes[used++] = n ? shape_of(shapes, text, n, 0) : 0;
+        for (size_t at = 0; at < n; at++) {
+            text[at] = 'y';
+            hashes[used++] = shape_of(shapes, text, n, 0);
+            text[at] = '7';
+            hashes[used++] = shape_of(shapes, text, n, 0);
+            memset(text, '8', at + 1); /* a run of digits up to here */
+            if (at > 0) {
+                hashes[used++] = shape_of(shapes, text, n, 0);
+            }
+            memset(text, 'x', n);
+        }
+    }
+    CHECK(all_differ(hashes, used));
+    for (size_t size = 1; size <= 64; size *= 2) { /* two stretches exchanged */
+        for (size_t gap = size; gap + size <= LENGTH_MAX; gap++) {
+            char text[2][LENGTH_MAX];
+            memset(text, '-', sizeof text);
+            memset(text[0], 'a', size);
+            memset(text[0] + gap, 'b', size);
+            memset(text[1], 'b', size);
+            memset(text[1] + gap, 'a', size);
+            CHECK(shape_of(shapes, text[0], LENGTH_MAX, 0) !=
+                  shape_of(shapes, text[1], LENGTH_MAX, 0));
+        }
+    }
+    free(hashes);
+}
+
+static void check_hash(void)
+{
+    struct fl_shapes *shapes = new_shapes();
+    same_for_other_digits(shapes);
+    each_byte_counts(shapes);
+    other_lines_differ(shapes);
+    fl_shapes_free(shapes);
+}
+
+TEST(one_shape_for_lines_that_differ_in_digits)
+{
+    check_hash();
+}
+
+TEST(the_same_without_avx2)
+{
+    setenv("FAULTLINE_NO_AVX2", "1", 1);
+    check_hash();
+    unsetenv("FAULTLINE_NO_AVX2");
+}
+
+TEST(the_oldest_of_a_set_makes_room)
+{
+    struct fl_shapes *shapes = new_shapes();
+    for (uint32_t i = 0; i < 6; i++) {
+        struct fl_shape shape = {.hash = 77 + (uint64_t)i * FL_SHAPES, .n = 1, .pattern = {i}};
+        CHECK(!fl_shapes_find(shapes, shape.hash));
+        fl_shapes_put(shapes, &shape);
+    }
+    for (uint32_t i = 0; i < 6; i++) {
+        const struct fl_shape *found = fl_shapes_find(shapes, 77 + (uint64_t)i * FL_SHAPES);
+        CHECK((found != NULL) == (i >= 2));
+        CHECK_EQ_INT(found ? found->pattern[0] : i, (long long)i);
+    }
+    struct fl_shape other = {.hash = 77 + 5 * (uint64_t)FL_SHAPES, .n = 0};
+    fl_shapes_put(shapes, &other); /* what is known is replaced */
+    const struct fl_shape *found = fl_shapes_find(shapes, other.hash);
+    CHECK_EQ_INT(found ? (long long)found->n : -1, 0);
+    CHECK(fl_shapes_find(shapes, 77 + 4 * (uint64_t)FL_SHAPES) != NULL);
+    CHECK(!fl_shapes_find(shapes, 78));
+    fl_shapes_free(shapes);
+}
+
+/* Ask for n hashes, of which one in `every` is known. */
+static void ask(struct fl_shapes *shapes, size_t n, size_t every)
+{
+    struct fl_shape known = {.hash = 5};
+    fl_shapes_put(shapes, &known);
+    for (size_t i = 0; i < n; i++) {
+        fl_shapes_find(shapes, i % every ? 1000 + i : 5);
+    }
+}
+
+TEST(looking_up_rests_where_it_does_not_pay)
+{
+    struct fl_shapes *shapes = new_shapes();
+    CHECK(fl_shapes_pay(shapes, 100));
+    ask(shapes, 100000, 1);
+    CHECK(fl_shapes_pay(shapes, 100));
+    ask(shapes, 10000, 2);
+    CHECK(fl_shapes_pay(shapes, 100)); /* every second one is enough */
+    ask(shapes, 10000, 3);
+    CHECK(!fl_shapes_pay(shapes, 100));
+    size_t rest = 0;
+    while (!fl_shapes_pay(shapes, 100) && rest < 10000000) {
+        rest += 100;
+    }
+    CHECK(rest >= 10000 && rest < 1000000);
+    ask(shapes, 10000, 1);
+    CHECK(fl_shapes_pay(shapes, 100));
+    fl_shapes_free(shapes);
+}
+
+/* ---- what is recalled, against every pattern tried on every line ---- */
+
+enum { PATTERNS_MAX = 1 << 15, BATCH_MAX = 300, LINE_BYTES = 400 };
+
+struct world {
+    const struct fl_matcher *matcher;
+    const struct fl_ruleset *set;  /* NULL: all patterns see whole lines */
+    struct fl_match_work *recalls; /* goes through batches */
+    struct fl_match_work *plain;   /* tries them all */
+    uint32_t pattern[PATTERNS_MAX]; /* those that are proposed at all */
+    size_t pattern_n;
+    char text[BATCH_MAX * (LINE_BYTES + 1)]; /* the batch that is being made */
+    struct fl_str line[BATCH_MAX];
+    size_t line_n;
+    size_t used;
+    bool expected[PATTERNS_MAX]; /* by pattern number: it matches the line in hand */
+    long lines;
+    long matches;
+    long sure;
+};
+
+static void begin_world(struct world *w, const struct fl_matcher *matcher,
+                        const struct fl_ruleset *set)
+{
+    *w = (struct world){.matcher = matcher, .set = set};
+    CHECK_EQ_INT(fl_match_work_new(matcher, &w->recalls, NULL), FL_OK);
+    CHECK_EQ_INT(fl_match_work_new(matcher, &w->plain, NULL), FL_OK);
+}
+
+static void end_world(struct world *w)
+{
+    fl_match_work_free(w->recalls);
+    fl_match_work_free(w->plain);
+}
+
+static struct fl_str part_for(const struct world *w, uint32_t pattern, struct fl_str line)
+{
+    uint32_t owner = w->set ? w->set->line_owner[pattern].rule : UINT32_MAX;
+    struct fl_prefix prefix;
+    bool whole = owner == UINT32_MAX || w->set->rules[owner].is_filter;
+    return whole ? line : fl_str_skip(line, fl_prefix_peel(line, &prefix));
+}
+
+/* Of filter rules one that says yes is enough, so the others need not be proposed. */
+static bool is_enough(const struct world *w, uint32_t pattern)
+{
+    uint32_t owner = w->set ? w->set->line_owner[pattern].rule : UINT32_MAX;
+    return owner != UINT32_MAX && w->set->rules[owner].is_filter;
+}
+
+static void check_line(struct world *w, size_t line)
+{
+    struct fl_str text = w->line[line];
+    const struct fl_candidate *c = NULL;
+    size_t n = 0;
+    int before = test_failures;
+    for (size_t i = 0; i < w->pattern_n; i++) {
+        uint32_t p = w->pattern[i];
+        w->expected[p] = fl_matcher_try(w->matcher, w->plain, p, part_for(w, p, text), NULL) ==
+                         FL_MATCH_YES;
+        w->matches += w->expected[p];
+    }
+    CHECK_EQ_INT(fl_matcher_line(w->matcher, w->recalls, line, &c, &n), FL_OK);
+    bool dropped = false;
+    for (size_t i = 0; i < n; i++) {
+        dropped |= is_enough(w, c[i].pattern) && w->expected[c[i].pattern];
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t p = c[i].pattern;
+        CHECK_EQ_INT(c[i].line, (long long)line);
+        CHECK(i == 0 || c[i - 1].pattern < p || is_enough(w, c[i - 1].pattern));
+        CHECK(!c[i].sure || w->expected[p]);
+        w->sure += c[i].sure;
+        if (below(8)) { /* callers do not try them all */
+            struct fl_str part = part_for(w, p, text);
+            struct fl_captures got;
+            struct fl_captures want;
+            bool yes = fl_matcher_try(w->matcher, w->recalls, p, part, &got) == FL_MATCH_YES;
+            CHECK(yes == w->expected[p]);
+            if (yes && fl_matcher_try(w->matcher, w->plain, p, part, &want) == FL_MATCH_YES) {
+                CHECK(got.start == want.start && got.end == want.end && got.n == want.n);
+            }
+        }
+        w->expected[p] = false;
+    }
+    for (size_t i = 0; i < w->pattern_n; i++) {
+        uint32_t p = w->pattern[i]; /* it matches and was not proposed */
+        CHECK(!w->expected[p] || (is_enough(w, p) && dropped));
+        w->expected[p] = false;
+    }
+    w->lines++;
+    if (test_failures != before) {
+        fprintf(stderr, "  line %ld: %.*s\n", w->lines, (int)text.n, text.p);
+    }
+}
+
+static void end_batch(struct world *w)
+{
+    CHECK_EQ_INT(fl_matcher_batch(w->matcher, w->recalls, (struct fl_str){w->text, w->used},
+                                  w->line, w->line_n),
+                 FL_OK);
+    for (size_t i = 0; i < w->line_n && test_failures < 20; i++) {
+        check_line(w, i);
+    }
+    w->line_n = w->used = 0;
+}
+
+/* One more line; batches end at random. */
+static void add_line(struct world *w, const char *text, size_t n, bool fuzz)
+{
+    char *to = w->text + w->used;
+    n = n > LINE_BYTES ? LINE_BYTES : n;
+    memcpy(to, text, n);
+    to[n] = '\n';
+    for (size_t i = 0; fuzz && i < n; i++) {
+        to[i] = fl_is_digit(to[i]) && below(2) ? (char)('0' + below(10)) : to[i];
+    }
+    w->line[w->line_n++] = (struct fl_str){to, n};
+    w->used += n + 1;
+    if (w->line_n == BATCH_MAX || below(100) == 0) {
+        end_batch(w);
+    }
+}
+
+/* Pieces of patterns, and what stands in lines for them. */
+static const struct piece {
+    const char *pattern, *text;
+} pieces[] = {
+    {"Xid \\d+", "Xid 79"},       {"Xid 79", "Xid 79"},           {"7 9", "7 9"},
+    {"errno 110", "errno 110"},   {"errno (?<code>\\d+)", "errno 110"},
+    {"exit code: 1[0-9]\\b", "exit code: 17"},                    {"exit code: [0-4]", "exit code: 3"},
+    {"507054", "507054"},         {"\\[5\\d\\d\\]", "[507]"},     {"rank[0-3]", "rank2"},
+    {"rank\\d+", "rank12"},       {"signal 9", "signal 9"},       {"(?:SIG)?signal (?:9|15)", "signal 15"},
+    {"step \\d+", "step 4100"},   {"loss=[\\d.]+", "loss=2.25"},  {"[^0-9 ]+ failed", "link failed"},
+    {"\\w+ lost", "gpu7 lost"},   {"(?i)ecc error", "ECC error"}, {"time-?out", "timeout"},
+    {"(?:12|34)ms", "12ms"},      {"^\\d", "5"},                  {"[[:digit:]]{4}", "2044"},
+    {"0x[0-9a-f]+", "0x1f"},      {"code(?! 0)", "code 0"},       {"(?<!4)2 GiB", "32 GiB"},
+    {"fp16|bf16", "bf16"},        {"[a-z5]+5", "abc5"},           {"(\\d)\\1", "77"},
+};
+
+enum { PIECES_N = sizeof pieces / sizeof *pieces, SET_MAX = 12 };
+
+static struct fl_matcher *make_set(char text[SET_MAX][256], unsigned flags, size_t *n_r)
+{
+    struct fl_matcher *matcher = NULL;
+    CHECK_EQ_INT(fl_matcher_new(&matcher, NULL), FL_OK);
+    *n_r = below(SET_MAX) + 1;
+    for (size_t i = 0; i < *n_r; i++) {
+        uint32_t number = 0;
+        size_t at = 0;
+        size_t used = 0;
+        for (unsigned k = below(3) ? 1 : below(3) + 1; k > 0; k--) {
+            used += (size_t)snprintf(text[i] + used, 256 - used, "%s%s",
+                                     used ? (below(2) ? ".*" : " ") : "",
+                                     pieces[below(PIECES_N)].pattern);
+        }
+        if (fl_matcher_add(matcher, fl_str_of(text[i]), flags, &number, &at, NULL) != FL_OK) {
+            text[i][0] = '\0'; /* two groups of one name */
+            CHECK_EQ_INT(fl_matcher_add(matcher, fl_str_of("step"), flags, &number, &at, NULL),
+                         FL_OK);
+        }
+    }
+    CHECK_EQ_INT(fl_matcher_ready(matcher, NULL), FL_OK);
+    return matcher;
+}
+
+static void made_sets(int rounds, long *matches_r, long *sure_r)
+{
+    static struct world w;
+    *matches_r = *sure_r = 0;
+    for (int round = 0; round < rounds && test_failures < 20; round++) {
+        char patterns[SET_MAX][256];
+        char lines[10][LINE_BYTES];
+        size_t n = 0;
+        int before = test_failures;
+        struct fl_matcher *matcher =
+            make_set(patterns, round % 2 ? FL_PATTERN_TRUSTED : 0, &n);
+        begin_world(&w, matcher, NULL);
+        while (w.pattern_n < n) {
+            w.pattern[w.pattern_n] = (uint32_t)w.pattern_n;
+            w.pattern_n++;
+        }
+        for (size_t i = 0; i < 10; i++) {
+            size_t used = 0;
+            for (unsigned k = below(8) + 1; k > 0; k--) {
+                used += (size_t)snprintf(lines[i] + used, LINE_BYTES - used, "%s%s", used ? " " : "",
+                                         pieces[below(PIECES_N)].text);
+            }
+        }
+        for (int i = 0; i < 300; i++) {
+            const char *line = lines[below(10)];
+            add_line(&w, line, strlen(line), true);
+        }
+        end_batch(&w);
+        for (size_t i = 0; i < n && test_failures != before; i++) {
+            fprintf(stderr, "  pattern %s\n", patterns[i]);
+        }
+        *matches_r += w.matches;
+        *sure_r += w.sure;
+        end_world(&w);
+        fl_matcher_free(matcher);
+    }
+}
+
+TEST(made_patterns)
+{
+    long matches = 0;
+    long sure = 0;
+    made_sets(150, &matches, &sure);
+    CHECK(matches > 20000 && sure > 5000);
+    fprintf(stderr, "       %ld matches, %ld of them recalled\n", matches, sure);
+}
+
+TEST(made_patterns_without_vectorscan)
+{
+    long matches = 0;
+    long sure = 0;
+    setenv("FAULTLINE_NO_VECTORSCAN", "1", 1);
+    setenv("FAULTLINE_NO_AVX2", "1", 1);
+    made_sets(50, &matches, &sure);
+    unsetenv("FAULTLINE_NO_VECTORSCAN");
+    unsetenv("FAULTLINE_NO_AVX2");
+    CHECK(matches > 10000 && sure > 1000);
+}
+
+/* "abcd" for a number: shapes that differ. */
+static const char *letters(unsigned number, char out[8])
+{
+    size_t n = 0;
+    do {
+        out[n++] = (char)('a' + number % 26);
+        number /= 26;
+    } while (number);
+    out[n] = '\0';
+    return out;
+}
+
+static struct fl_matcher *some_patterns(struct world *w)
+{
+    static const char *const patterns[] = {"errno 110", "errno \\d+", "[0-4]\\d\\d ms", "\\d{3} ms",
+                                           "\\bzz\\w* errno", "[a-f]+ took"};
+    struct fl_matcher *matcher = NULL;
+    CHECK_EQ_INT(fl_matcher_new(&matcher, NULL), FL_OK);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        size_t at = 0;
+        CHECK_EQ_INT(fl_matcher_add(matcher, fl_str_of(patterns[i]), 0, &w->pattern[i], &at, NULL),
+                     FL_OK);
+    }
+    CHECK_EQ_INT(fl_matcher_ready(matcher, NULL), FL_OK);
+    return matcher;
+}
+
+static void add_numbered(struct world *w, unsigned number)
+{
+    char word[8];
+    char text[80];
+    int n = snprintf(text, sizeof text, "%s took %u ms, errno 110", letters(number, word),
+                     100 + number % 900);
+    add_line(w, text, (size_t)n, true);
+}
+
+/* from, to: numbers of lines; each comes `times` times. */
+static void numbered_lines(struct world *w, unsigned from, unsigned to, int times)
+{
+    for (unsigned i = from; i < to; i++) {
+        for (int k = 0; k < times; k++) {
+            add_numbered(w, i);
+        }
+    }
+    end_batch(w);
+}
+
+static void some_world(struct world *w, struct fl_matcher **matcher_r)
+{
+    struct world scratch;
+    *matcher_r = some_patterns(&scratch);
+    begin_world(w, *matcher_r, NULL);
+    w->pattern_n = 6;
+    memcpy(w->pattern, scratch.pattern, 6 * sizeof *scratch.pattern);
+}
+
+TEST(shapes_that_do_not_repeat)
+{
+    static struct world w;
+    struct fl_matcher *matcher = NULL;
+    some_world(&w, &matcher);
+    numbered_lines(&w, 0, 9000, 1); /* to rest */
+    CHECK_EQ_INT(w.sure, 0);
+    numbered_lines(&w, 0, 50, 200); /* they repeat while it rests */
+    CHECK_EQ_INT(w.sure, 0);
+    numbered_lines(&w, 0, 50, 1500); /* and when it looks up again */
+    CHECK(w.sure > 0);
+    end_world(&w);
+    fl_matcher_free(matcher);
+}
+
+TEST(more_shapes_than_the_table_holds)
+{
+    static struct world w;
+    struct fl_matcher *matcher = NULL;
+    some_world(&w, &matcher);
+    numbered_lines(&w, 0, FL_SHAPES + FL_SHAPES / 4, 3);
+    long recalled = w.sure;
+    CHECK(recalled > FL_SHAPES);
+    numbered_lines(&w, 0, 5000, 3); /* forgotten, and learned again */
+    CHECK(w.sure > recalled);
+    end_world(&w);
+    fl_matcher_free(matcher);
+}
+
+/* Samples of the shipped rules, behind prefixes of launchers, over and over with other digits. */
+static void sampled_log(struct world *w, int rounds, int lines)
+{
+    static const char *const prefixes[] = {
+        "", "", "", "[rank3]: ", "[default7]:", "  3: ", "worker-1: ", "10.0.0.4: ",
+        "[1,3]<stderr>:", "(RayTrainWorker pid=123, ip=10.0.0.3) ", "[pod/train-0/main] ",
+        "2026-01-02T03:04:05.123456789Z stderr F ", "0: [rank5]: ", "2026-01-02 03:04:05,678 ",
+    };
+    enum { MOTIFS = 40 };
+    for (int round = 0; round < rounds && test_failures < 20; round++) {
+        char motif[MOTIFS][LINE_BYTES];
+        size_t n[MOTIFS];
+        for (size_t i = 0; i < MOTIFS;) {
+            const struct fl_rule *rule = &w->set->rules[below(w->set->rules_n)];
+            const struct fl_samples *samples = below(4) ? &rule->match : &rule->nomatch;
+            struct fl_str text = {"", 0};
+            if (samples->n) {
+                text = samples->item[below((unsigned)samples->n)];
+            }
+            const char *prefix = prefixes[below(sizeof prefixes / sizeof *prefixes)];
+            if (text.n && text.n < LINE_BYTES - 60 && !memchr(text.p, '\n', text.n)) {
+                n[i] = strlen(prefix) + text.n;
+                memcpy(motif[i], prefix, strlen(prefix));
+                memcpy(motif[i] + strlen(prefix), text.p, text.n);
+                i++;
+            }
+        }
+        for (int i = 0; i < lines; i++) {
+            size_t k = below(MOTIFS);
+            add_line(w, motif[k], n[k], below(4));
+        }
+        end_batch(w);
+    }
+}
+
+TEST(shipped_rules)
+{
+    static struct world w;
+    struct fl_rulebook book;
+    struct fl_rulebook slow;
+    CHECK_EQ_INT(fl_rulebook_open(NULL, &book, NULL), FL_OK);
+    setenv("FAULTLINE_NO_VECTORSCAN", "1", 1);
+    CHECK_EQ_INT(fl_rulebook_open(NULL, &slow, NULL), FL_OK);
+    unsetenv("FAULTLINE_NO_VECTORSCAN");
+    begin_world(&w, slow.set->lines, slow.set);
+    const struct fl_candidate *c = NULL;
+    struct fl_str line = FL_LIT("x");
+    size_t n = 0; /* it proposes whatever is proposed at all */
+    CHECK_EQ_INT(fl_matcher_propose(slow.set->lines, w.plain, line, &line, 1, &c, &n), FL_OK);
+    CHECK(n > 500 && slow.set->line_patterns_n < PATTERNS_MAX);
+    static uint32_t all[PATTERNS_MAX];
+    for (size_t i = 0; i < n && i < PATTERNS_MAX; i++) {
+        all[w.pattern_n++] = c[i].pattern;
+    }
+    memcpy(w.pattern, all, sizeof all);
+    sampled_log(&w, 1, 100);
+    CHECK(w.sure == 0 && w.matches > 100);
+    end_world(&w);
+    begin_world(&w, book.set->lines, book.set);
+    memcpy(w.pattern, all, sizeof all);
+    w.pattern_n = n;
+    sampled_log(&w, 6, 300);
+    CHECK(w.matches > 1500 && w.sure > 500);
+    fprintf(stderr, "       %ld lines, %zu patterns, %ld matches, %ld of them recalled\n", w.lines,
+            n, w.matches, w.sure);
+    end_world(&w);
+    fl_rulebook_close(&slow);
+    fl_rulebook_close(&book);
+}
+
+int main(void)
+{
+    RUN(blind_patterns);
+    RUN(cut_patterns_are_not_read_past_their_end);
+    RUN(blind_patterns_answer_alike);
+    RUN(one_shape_for_lines_that_differ_in_digits);
+    RUN(the_same_without_avx2);
+    RUN(the_oldest_of_a_set_makes_room);
+    RUN(looking_up_rests_where_it_does_not_pay);
+    RUN(made_patterns);
+    RUN(made_patterns_without_vectorscan);
+    RUN(shapes_that_do_not_repeat);
+    RUN(more_shapes_than_the_table_holds);
+    RUN(shipped_rules);
+    return test_result();
+}
