@@ -146,7 +146,8 @@ enum fl_status fl_rules_life_pending(const struct fl_rules_life *life, struct fl
     for (uint32_t i = 0; status == FL_OK && i < life->set->read_n; i++) {
         const struct fl_rule *rule = &life->set->rules[i];
         struct fl_rule_record record;
-        if (rule->state != FL_STATE_PROPOSED && rule->state != FL_STATE_SHADOW) {
+        if (!fl_rule_is_learned(rule) ||
+            (rule->state != FL_STATE_PROPOSED && rule->state != FL_STATE_SHADOW)) {
             continue;
         }
         status = record_of(store, rule, &record, err);

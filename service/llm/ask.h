@@ -70,7 +70,7 @@ struct fl_ask_answer {
     size_t rule_line_index, filter_line_index;
     long calls, prompt_tokens, completion_tokens;
     struct fl_str model;     /* as the endpoint calls it */
-    struct fl_str prompt_id; /* "diagnose/1-<hash of template and schema>" */
+    struct fl_str prompt_id; /* "diagnose/2-<hash of template and schema>" */
 };
 
 /* FL_OK, or a failure of the endpoint (client.h), of the answer (FL_SYNTAX), or FL_NOTFOUND: the

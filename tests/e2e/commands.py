@@ -470,6 +470,69 @@ def test_rules_import_prototype_files(c):
     c.check(len(c.run("filter", stdin=data).stdout.splitlines()) == 20, "an imported filter rule does not apply")
 
 
+def write_learned(c, *rules):
+    """A learned file as the program writes it: the checksum is that of the bytes of the list."""
+    body = json.dumps(list(rules), indent=2)
+    total = 14695981039346656037
+    for byte in body.encode():
+        total = (total ^ byte) * 1099511628211 % 2**64
+    return c.write("state/rules/learned_filters.json",
+                   '{\n  "format": "faultline.filters/1",\n  "checksum": "fnv1a:%016x",\n  "rules": %s\n}\n' % (total, body))
+
+
+def learned_filter(name, pattern, sample):
+    return {"id": "learned-filter-" + name, "pattern": pattern, "samples": {"match": [sample], "nomatch": ["no such line"]},
+            "state": "proposed", "origin": {"kind": "learned", "model": "m-1", "time": "2031-04-02T10:00:00Z"}}
+
+
+def test_rules_life(c):
+    """A learned filter from the proposal to the end, as its operator sees it."""
+    good = learned_filter("good", r"^widget press \d+ is well oiled today$", "widget press 1 is well oiled today")
+    wide = learned_filter("wide", r"widget press \d+", "widget press 1 is well oiled today")
+    path = write_learned(c, good, wide)
+    job = c.write("jobs/llama-1/rank0.log", "".join("widget press %d is well oiled today\nquiet line %s\n" % (i, "x" * (i % 9)) for i in range(60)))
+    c.env["USER"] = "ada"
+    c.check(c.verdict(job)["job"]["streams"][0]["dropped"] == 0, "a proposed filter drops lines")
+    out = c.run("rules", "pending").out
+    c.check("learned-filter-good" in out and "well oiled" in out, "pending: %s" % out)
+    c.run("rules", "approve", "learned-filter-wide", status=3, says="refused")
+    c.run("rules", "approve", "learned-filter-nil", status=3, says="no learned rule")
+    c.run("rules", "approve", "gpu-oom-torch", status=3, says="not a learned one")
+    c.run("rules", "approve", "learned-filter-good", "--reason", "seen it")
+    c.check(c.verdict(job)["job"]["streams"][0]["dropped"] == 0, "a filter in shadow drops lines")
+    pending = {p["rule"]["id"]: p for p in json.loads(c.run("rules", "pending", "--format", "json").out)}
+    c.check(pending["learned-filter-good"]["lines_in_state"] == 60 and not pending["learned-filter-good"]["proved"], "%r" % pending)
+    c.run("rules", "approve", "--active", "learned-filter-good")
+    c.check(c.verdict(job)["job"]["streams"][0]["dropped"] == 60, "an active filter does not drop its lines")
+    c.check(c.verdict("--no-learned", job)["job"]["streams"][0]["dropped"] == 0, "--no-learned goes with learned rules")
+    kept = len(c.run("filter", job).out.splitlines())
+    c.check(len(c.run("filter", "--no-learned", job).out.splitlines()) == 120 and kept == 70, "filter keeps %d lines" % kept)
+    shown = json.loads(c.run("rules", "show", "learned-filter-good", "--format", "json").out)
+    steps = [(h["was"], h["now"], h["actor"], h["reason"]) for h in shown["history"]]
+    c.check(steps == [("proposed", "shadow", "user ada", "seen it"), ("shadow", "active", "user ada", "")], "history: %r" % steps)
+    c.check(shown["rule"]["origin"]["model"] == "m-1" and shown["lines"] == 60 and "well oiled" in shown["uses"][0]["sample"], "%r" % shown)
+    out = c.run("rules", "show", "learned-filter-good").out
+    c.check("shadow -> active by user ada" in out and "60 of 120 lines" in out, "show: %s" % out)
+    c.run("rules", "retire", "learned-filter-good")
+    c.check(c.verdict(job)["job"]["streams"][0]["dropped"] == 0, "a retired filter drops lines")
+    c.run("rules", "reject", "learned-filter-wide")
+    c.check("learned" not in c.run("rules", "pending").out, "rules that were judged are pending")
+    c.run("rules", "revoke", "learned-filter-wide")
+    c.run("rules", "revoke", "learned-filter-good")
+    c.check(not os.path.exists(os.path.dirname(path)), "revoked rules left files")
+
+
+def test_rules_approve_protects(c):
+    """What a person says must stay visible, is left alone."""
+    write_learned(c, learned_filter("oil", r"^widget press \d+ is \w+ oiled today$", "widget press 1 is well oiled today"))
+    lines = c.write("telling.txt", "widget press 7 is badly oiled today\n")
+    label = c.write("cases/one/label.json", json.dumps({"cause": "node_failure", "evidence": [{"file": "job.log", "text": "widget press 9 is hardly oiled today"}]}))
+    c.run("rules", "approve", "--protect", lines, "learned-filter-oil", status=3, says="telling.txt")
+    c.run("rules", "approve", "--protect", os.path.join(c.folder, "cases"), "learned-filter-oil", status=3, says="label.json")
+    os.remove(label)
+    c.run("rules", "approve", "--protect", os.path.join(c.folder, "cases"), "learned-filter-oil")
+
+
 # --------------------------------------------------------------------------------------------- incidents
 
 INCIDENT = {"cause": "node_failure", "stack": "widget", "title": "Widget overheated", "summary": "The widget of bay 4 overheated",
@@ -533,8 +596,8 @@ def test_doctor_version(c):
 
 
 def test_help(c):
-    options = {"diagnose": "--format --explain --follow --offline --state --fail-on --base-url --model --deadline", "filter": "--only --explain --state",
-               "rules": "--state --format list show test lint import export", "incidents": "--state --format --limit --cause list show search add forget export import",
+    options = {"diagnose": "--format --explain --follow --offline --state --no-learned --fail-on --base-url --model --deadline", "filter": "--only --explain --state",
+               "rules": "--state --format list show test lint import export pending approve reject retire revoke", "incidents": "--state --format --limit --cause list show search add forget export import",
                "eval": "--verbose --part --calibrate", "config": "", "doctor": "--state", "version": ""}
     top = c.run("--help").out
     c.check(c.run("-h").out == top == c.run("help").out, "-h, --help and help differ")

@@ -318,6 +318,48 @@ static long diagnose(const char *path, char warning[400])
     return dropped;
 }
 
+/* The same for diagnosis rules, beside filters that stay. */
+TEST(revoked_diagnosis_leaves_nothing)
+{
+    struct fl_err err = {0};
+    struct fl_buf before;
+    struct fl_buf after;
+    fresh();
+    CHECK_EQ_INT(propose("a"), FL_OK);
+    for (int k = 0; k < 2; k++) {
+        const struct fl_proposal p = {
+            .pattern = k ? FL_LIT("widget press lost its \\w+ tooth")
+                         : FL_LIT("widget press has no \\w+ \"teeth\""),
+            .sample = k ? FL_LIT("E widget press lost its last tooth")
+                        : FL_LIT("E widget press has no front \"teeth\""),
+            .cause = fl_taxonomy_find(&shipped.taxonomy, FL_LIT("config_error")),
+            .summary = FL_LIT("the press <has> \xc3\xa9 no teeth"), .kind = "learned",
+            .model = FL_LIT("m-1"), .incident = FL_LIT("inc-7"), .time = "2031-04-02T10:00:00Z"};
+        if (k) {
+            snapshot(&before);
+        }
+        CHECK_EQ_INT(fl_life_propose(&config, shipped.set, &p, id, &err), FL_OK);
+        CHECK_EQ_STR(err.msg, "");
+    }
+    CHECK_EQ_INT(change(id, FL_LIFE_APPROVE), FL_OK);
+    CHECK_EQ_STR(state_of(id), "shadow");
+    char warning[400];
+    struct fl_buf log;
+    fl_buf_init(&log, 1 << 16);
+    fl_buf_add_text(&log, "quiet\n[rank1]: E widget press lost its last tooth\nquiet\n");
+    CHECK_EQ_INT(fl_fsio_mkdirs(path_of("jobs"), NULL), FL_OK);
+    CHECK_EQ_INT(fl_fsio_replace(path_of("jobs/j.log"), fl_buf_str(&log), false, NULL), FL_OK);
+    diagnose(path_of("jobs/j.log"), warning);
+    CHECK_EQ_INT(record(id).lines, 1); /* claimed in shadow */
+    CHECK_EQ_INT(change(id, FL_LIFE_REVOKE), FL_OK);
+    CHECK_EQ_INT(record(id).all_lines, 0);
+    snapshot(&after);
+    CHECK(before.n > 0 && fl_str_eq(fl_buf_str(&before), fl_buf_str(&after)));
+    fl_buf_free(&log);
+    fl_buf_free(&before);
+    fl_buf_free(&after);
+}
+
 TEST(shadow_counts_and_drops_nothing)
 {
     char warning[400];
@@ -543,6 +585,7 @@ int main(void)
     RUN(no_entry_for_what_did_not_happen);
     RUN(each_step_passes_the_gate_anew);
     RUN(revoked_it_was_never_there);
+    RUN(revoked_diagnosis_leaves_nothing);
     RUN(shadow_counts_and_drops_nothing);
     RUN(proved_it_becomes_active_where_that_is_wanted);
     RUN(one_that_eats_much_more_is_suspended);

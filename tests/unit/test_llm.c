@@ -334,7 +334,7 @@ TEST(prompt_shows_what_it_should)
     CHECK_HAS(prompt.user.p, "cause disk_full: shelf of <email:1> | resolved by: new shelf");
     CHECK_HAS(prompt.user.p, "symptom nccl_timeout\nat <ip:1>\n");
     CHECK_HAS(prompt.schema.p, "\"enum\": [\"disk_full\", \"host_oom\", \"unknown\"]");
-    CHECK_HAS(prompt.id.p, "diagnose/1-");
+    CHECK_HAS(prompt.id.p, "diagnose/2-");
     CHECK(!strstr(prompt.user.p, "{{") && !strstr(prompt.system.p, "{{") &&
           !strstr(prompt.schema.p, "{{"));
 }
