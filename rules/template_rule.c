@@ -10,7 +10,6 @@ struct rule {
     const struct fl_template *of;
     struct fl_buf body;
     size_t literal;
-    bool free; /* somewhere anything may stand */
 };
 
 /* The word of that number, from 0. */
@@ -27,18 +26,6 @@ static struct fl_str word_of(struct fl_str form, size_t number)
         from = i + 1;
     }
     return (struct fl_str){form.p, 0};
-}
-
-static bool is_free(struct fl_str form)
-{
-    for (size_t i = 0; i < form.n; i++) {
-        char c = form.p[i];
-        if (c == FL_FIELD_PATH || c == FL_FIELD_TEXT || c == FL_FIELD_BAR || c == FL_FIELD_WORD ||
-            c == FL_FIELD_REST) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* What a word that varies was seen to be; too many: anything without a blank. */
@@ -59,7 +46,6 @@ static void add_varying(struct rule *r, size_t number)
         }
     }
     if (!few) {
-        r->free = true;
         fl_buf_add_text(&r->body, number ? "\\S+" : "\\S*"); /* the first may be empty */
         return;
     }
@@ -67,7 +53,6 @@ static void add_varying(struct rule *r, size_t number)
     for (size_t k = 0; k < n; k++) {
         size_t literal = 0;
         fl_buf_add_text(&r->body, k ? "|" : "(?:");
-        r->free |= is_free(seen[k]);
         fl_form_pattern(seen[k], &r->body, &literal);
         least = literal < least ? literal : least;
     }
@@ -90,7 +75,6 @@ static void add_words(struct rule *r, size_t words)
         bool last = i == form.n || number + 1 == words;
         if (varies || last) {
             struct fl_str part = {form.p + from, (varies ? start : i) - from};
-            r->free |= is_free(part);
             fl_form_pattern(part, &r->body, &r->literal);
             from = i;
         }
@@ -101,7 +85,6 @@ static void add_words(struct rule *r, size_t words)
         number++;
     }
     if (start <= form.n) {
-        r->free = true;
         fl_buf_add_text(&r->body, ".*");
     }
 }
@@ -139,7 +122,7 @@ static size_t count_words(struct fl_str form)
 }
 
 enum fl_status fl_template_rule(const struct fl_templates *t, const struct fl_template *of,
-                                struct fl_str lexicon, struct fl_buf *out, const char **why_r)
+                                struct fl_buf *out, const char **why_r)
 {
     struct rule r = {.templates = t, .of = of};
     *why_r = objection(of);
@@ -150,12 +133,11 @@ enum fl_status fl_template_rule(const struct fl_templates *t, const struct fl_te
     fl_buf_init(&head, FL_TEMPLATE_RULE_BYTES);
     fl_buf_init(&r.body, 8 * FL_TEMPLATE_RULE_BYTES);
     add_heads(&r, &head);
-    size_t fixed = head.n + lexicon.n + 16;
+    size_t fixed = head.n + 16;
     size_t room = fixed < FL_TEMPLATE_RULE_BYTES ? FL_TEMPLATE_RULE_BYTES - fixed : 0;
     for (size_t words = count_words(of->form); words; words = words * 3 / 4) {
         fl_buf_clear(&r.body);
         r.literal = 0;
-        r.free = false;
         add_words(&r, words);
         if (r.body.n <= room && !r.body.failed) {
             break;
@@ -167,11 +149,6 @@ enum fl_status fl_template_rule(const struct fl_templates *t, const struct fl_te
     }
     if (!*why_r) {
         fl_buf_add_text(out, "^");
-        if (r.free) {
-            fl_buf_add_text(out, "(?!.*(?:");
-            fl_buf_add_str(out, lexicon);
-            fl_buf_add_text(out, "))");
-        }
         fl_buf_add_str(out, fl_buf_str(&head));
         fl_buf_add_str(out, fl_buf_str(&r.body));
         fl_buf_add_text(out, "\\s*$");

@@ -11,8 +11,7 @@ enum { FL_TEMPLATE_RULE_BYTES = 1900, FL_TEMPLATE_RULE_LITERAL = 12, FL_TEMPLATE
 /* Why there is no rule when words vary that would tell: its forms, each alone, may do better. */
 extern const char fl_template_rule_too_little[];
 
-/* FL_DENIED: there can be no rule; *why_r says so in a few words. lexicon: words of failure, as
- * alternatives of a pattern. */
+/* FL_DENIED: there can be no rule; *why_r says so in a few words. Words of failure inside a field
+ * are not looked for: a learned rule never drops a line that holds one (filter.c). */
 enum fl_status fl_template_rule(const struct fl_templates *t, const struct fl_template *of,
-                                struct fl_str lexicon, struct fl_buf *out,
-                                const char **why_r) FL_MUST_USE;
+                                struct fl_buf *out, const char **why_r) FL_MUST_USE;

@@ -84,7 +84,7 @@ static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t
         why = "has lines that are too long";
     }
     if (!why) {
-        status = fl_template_rule(all, t, fl_ruleset_lexicon(), &pattern, &why);
+        status = fl_template_rule(all, t, &pattern, &why);
     }
     if (!why && r->proposed + r->known >= FL_ROUTINE_MAX) {
         why = "there are more frequent ones";

@@ -103,7 +103,8 @@ def test_learn(case):
     other = healthy_log(9) + [OOM, "error budget 3 of the day",
                               "[rank1]: 2031-03-14 11:00:00,000 [INFO] loader - shard 3 packed from /data/failed.bin in 4 ms"]
     left = case.run("filter", "--only", only, case.write("new.log", "\n".join(other) + "\n")).out.splitlines()
-    case.check(left == other[-3:], "left: %r" % left[:5])
+    # the last one goes too: as a learned rule it may not drop a line with a word of failure, alone it may
+    case.check(left == other[-3:-1], "left: %r" % left[:5])
     kept = case.run("filter", case.write("n.log", "\n".join(other) + "\n")).out.splitlines()
     case.check(sum("packed" in k for k in kept) > 300, "a proposal was applied")
 
