@@ -89,6 +89,17 @@ static bool escaped(const struct scan *s, size_t i)
     return i < s->n && (i ? s->from[i] != s->from[i - 1] + 1 : s->from[0] > 0);
 }
 
+/* How many of the n bytes from i on stand together, no escape sequence between them. */
+static size_t unbroken(const struct scan *s, size_t i, size_t n)
+{
+    for (size_t k = 1; k < n; k++) {
+        if (escaped(s, i + k)) {
+            return k;
+        }
+    }
+    return n;
+}
+
 /* ---- prefix and time stamp ---- */
 
 static size_t peel(const struct fl_form_peel *with, struct scan *s, struct fl_str *node_r)
@@ -272,7 +283,7 @@ static void head_describe(struct scan *s, size_t n, size_t stamp, struct fl_str 
             char quoted[2] = {'\\', c};
             head_add(s->out, fl_form_is_meta(c) ? quoted : &c, fl_form_is_meta(c) ? 2 : 1);
         }
-        i += step;
+        i += unbroken(s, i, step);
     }
     if (escaped(s, n)) {
         head_add(s->out, escape_any, sizeof escape_any - 1);
@@ -476,7 +487,7 @@ static size_t put_pair(struct scan *s, size_t i, size_t start)
     char before = i > start ? s->text[i - 1] : ' ';
     if ((c == '"' || c == '\'') && !is_alnum(before)) {
         size_t n = quoted_length(s, i);
-        if (n) {
+        if (n && unbroken(s, i, n + 2) == n + 2) {
             put(s->out, c);
             put(s->out, FL_FIELD_TEXT);
             put(s->out, c);
@@ -485,9 +496,10 @@ static size_t put_pair(struct scan *s, size_t i, size_t start)
     }
     if (c == '|' && before == '%') {
         const char *end = memchr(s->text + i + 1, '|', s->n - i - 1);
-        if (end) {
+        size_t n = end ? (size_t)(end - s->text) - i + 1 : 0;
+        if (n && unbroken(s, i, n) == n) {
             put(s->out, FL_FIELD_BAR);
-            return (size_t)(end - s->text) - i + 1;
+            return n;
         }
     }
     return 0;
@@ -517,16 +529,17 @@ static void say(struct scan *s, size_t start)
             put(s->out, FL_FIELD_ESCAPE);
         }
         if (is_blank(s->text[i])) {
-            while (i < s->n && is_blank(s->text[i])) {
+            do {
                 i++;
-            }
+            } while (i < s->n && is_blank(s->text[i]) && !escaped(s, i));
             char before = s->out->n ? s->out->text[s->out->n - 1] : '\0';
             if (!fl_is_digit(at(s, i)) || !fl_form_pads(before)) {
                 put(s->out, ' ');
             }
             continue;
         }
-        size_t n = field_at(s, i, start, &field);
+        size_t n = unbroken(s, i, field_at(s, i, start, &field));
+        n = n == 1 && (s->text[i] == '-' || s->text[i] == '+') ? 0 : n;
         if (n && field == FL_FIELD_NUM) {
             put_number(s->out);
         } else if (n) {
@@ -559,6 +572,7 @@ void fl_form_of(const struct fl_form_peel *with, struct fl_str line, struct fl_f
     size_t host = 0;
     if (with && start < s.masked_n) {
         host = with->host((struct fl_str){s.masked + start, s.masked_n - start});
+        host = unbroken(&s, start, host) == host ? host : 0;
         if (host) {
             put(out, FL_FIELD_HOST);
         }

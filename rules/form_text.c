@@ -21,15 +21,15 @@ enum fl_status fl_form_show(struct fl_str form, struct fl_buf *out)
 enum fl_status fl_form_pattern(struct fl_str form, struct fl_buf *out, size_t *literal_n)
 {
     static const char *const patterns[FL_FIELDS] = {"",
-                                                    "[-+]?\\d[\\d.,e+-]*",
+                                                    "[-+]?\\d[\\d.,eE+-]*",
                                                     "\\d+",
-                                                    "[-+]?\\d[\\d.,e+-]*[A-Za-z]{0,4}",
-                                                    "[-+\\d.,;:|/<>()\\[\\]e\\s]+",
+                                                    "[-+]?\\d[\\d.,eE+-]*[A-Za-z]{0,4}",
+                                                    "[-+\\d.,;:|/<>()\\[\\]eE\\s]+",
                                                     "[\\da-fA-Fx-]+",
                                                     "\\S+",
                                                     "[\\w.:-]+",
                                                     "\\d[\\d:.,/TZ_+ -]*",
-                                                    "[^\"']*",
+                                                    "[^\"]*",
                                                     "\\|[^|]*\\|",
                                                     "\\S+",
                                                     ".*",
@@ -41,7 +41,8 @@ enum fl_status fl_form_pattern(struct fl_str form, struct fl_buf *out, size_t *l
         if (c < FL_FIELDS) {
             bool padded = c <= FL_FIELD_TIME && c != FL_FIELD_PATH && i;
             fl_buf_add_text(out, padded && fl_form_pads(form.p[i - 1]) ? "\\s*" : "");
-            fl_buf_add_text(out, patterns[c]);
+            bool single = c == FL_FIELD_TEXT && i && form.p[i - 1] == '\'';
+            fl_buf_add_text(out, single ? "[^']*" : patterns[c]);
         } else if (c == ' ') {
             bool fills = fl_form_is_number(next) || (i && fl_form_is_number(form.p[i - 1]));
             fl_buf_add_text(out, fills ? "\\s*" : "\\s+");

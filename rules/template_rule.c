@@ -60,7 +60,7 @@ static void add_varying(struct rule *r, size_t number)
     }
     if (!few) {
         r->free = true;
-        fl_buf_add_text(&r->body, "\\S+");
+        fl_buf_add_text(&r->body, number ? "\\S+" : "\\S*"); /* the first may be empty */
         return;
     }
     size_t least = SIZE_MAX;

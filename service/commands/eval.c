@@ -48,7 +48,7 @@ struct score {
     bool verbose;
     bool calibrate;
     int part;
-    struct fl_config config;
+    struct fl_rulebook book; /* the shipped rules: what this site learned must not colour it */
 };
 
 static void count(struct score *s, enum figure figure, bool right)
@@ -212,12 +212,13 @@ static enum fl_status run_case(struct score *s, const char *folder, const fl_jso
     if (s->part != PART_ALL && held_out != (s->part == PART_HELD_OUT)) {
         return FL_OK;
     }
-    struct fl_result result;
-    struct fl_request request = {.paths = p->list, .paths_n = p->n, .config = &s->config};
+    struct fl_job *job = NULL;
+    struct fl_verdict verdict;
+    struct fl_request request = {.paths = p->list, .paths_n = p->n};
     struct fl_err fault = {0};
-    enum fl_status status = fl_pipeline_run(&request, &result, &fault);
+    enum fl_status status = fl_pipeline_judge(&s->book, &request, &job, &verdict, &fault);
     if (status == FL_OK) {
-        status = score_case(s, folder, label, repository, &result.verdict, err);
+        status = score_case(s, folder, label, repository, &verdict, err);
     } else if (status == FL_NOMEM) {
         fl_fail(err, status, "%s: %s", folder, fault.msg);
     } else {
@@ -225,7 +226,7 @@ static enum fl_status run_case(struct score *s, const char *folder, const fl_jso
         s->unreadable++;
         status = FL_OK;
     }
-    fl_result_free(&result);
+    fl_job_free(job);
     return status;
 }
 
@@ -307,9 +308,7 @@ int fl_cmd_eval(int argc, char **argv)
         status = fl_fail(&err, FL_USAGE, "give a folder: faultline eval DIR");
     }
     if (status == FL_OK && !help) {
-        status = fl_config_load(&s->config, &err);
-        s->config.offline = true;
-        s->config.value[FL_SET_STATE] = NULL; /* what this site learned must not colour it */
+        status = fl_rulebook_open(NULL, &s->book, &err);
         for (int i = 1; status == FL_OK && i < argc; i++) {
             status = fl_fsio_walk(argv[i], one_label, s, &err);
         }
@@ -322,7 +321,7 @@ int fl_cmd_eval(int argc, char **argv)
         } else if (status == FL_OK) {
             print_score(s);
         }
-        fl_config_free(&s->config);
+        fl_rulebook_close(&s->book);
     }
     free(s->trials);
     free(s);

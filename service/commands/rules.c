@@ -204,9 +204,12 @@ static enum fl_status test(const struct fl_rulebook *b, const char *id, struct f
     if (id && !only) {
         return fl_fail(err, FL_NOTFOUND, "no rule %s (see: faultline rules list)", id);
     }
+    if (only && only->variant_of) {
+        only = fl_ruleset_find(b->set, fl_str_of(only->variant_of));
+    }
     test->set = b->set;
     test->rules = only ? only : b->set->rules;
-    test->n = only ? 1 : b->set->rules_n;
+    test->n = only ? 1 : b->set->read_n; /* variants go with their rules */
     return fl_rules_test(test, code, err);
 }
 

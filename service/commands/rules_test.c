@@ -205,11 +205,21 @@ static void on_known(struct trial *t, const struct fl_notice *n)
     }
 }
 
+/* One of the rules under test, which were read last, or a variant of one? */
+static bool is_tested(const struct trial *t, const struct fl_rule *rule)
+{
+    const struct fl_ruleset *set = t->after.set;
+    if (rule->variant_of) {
+        rule = fl_ruleset_find(set, fl_str_of(rule->variant_of));
+    }
+    return rule && (size_t)(rule - set->rules) >= set->read_n - t->test->n;
+}
+
 static void on_notice(void *ctx, const struct fl_notice *n)
 {
     struct trial *t = ctx;
     uint32_t rule = (uint32_t)(n->rule - t->after.set->rules);
-    bool tested = rule >= t->after.set->rules_n - t->test->n;
+    bool tested = is_tested(t, n->rule);
     if (!n->captures) {
         if (tested) {
             on_drop(t, n, rule);

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+from commands import warm
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAKE = os.path.join(HERE, "..", "fakes", "fake_llm.py")
 NEEDLE = "FATAL widget cooling loop lost pressure in bay 7"
@@ -63,6 +65,7 @@ class Run:
 
     def __init__(self, folder, url, *flags, extra=(), log="job.log"):
         self.state = os.path.join(folder, "state")
+        warm(self.state)
         path = os.path.join(folder, log)
         with open(path, "w") as f:
             f.write(log_text(extra))

@@ -71,6 +71,8 @@ def quotes_hold(got, folder):
 
 
 def diagnose(binary, folder):
+    if os.path.isdir(os.path.join(os.environ.get("FL_WARM", ""), "cache")):
+        shutil.copytree(os.path.join(os.environ["FL_WARM"], "cache"), os.path.join(folder, "state", "cache"))
     environment = dict(os.environ, FAULTLINE_CONFIG="", OPENAI_BASE_URL="")
     done = subprocess.run(
         [binary, "diagnose", "--offline", "--format", "json", "--state",

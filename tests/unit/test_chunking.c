@@ -9,7 +9,7 @@
 #include "service/paths.h"
 #include "service/report_json.h"
 
-enum { FILES_MAX = 64, CUTTINGS = 200, CUTTINGS_CORPUS = 12, CORPUS_CASES = 20, CORPUS_STEP = 7,
+enum { FILES_MAX = 64, CUTTINGS_GOLDEN = 3000, CUTTINGS_CORPUS = 12, CORPUS_CASES = 20, CORPUS_STEP = 7,
        CORPUS_BYTES = 64 * 1024 };
 
 static struct fl_rulebook book;
@@ -242,7 +242,7 @@ TEST(golden_cases)
     struct folders *f = folders_of(fl_paths_data("tests/golden", path), "/expect.json");
     CHECK(f->n >= 14);
     for (size_t i = 0; i < f->n; i++) {
-        hold_folder(f->list[i], SIZE_MAX, CUTTINGS, &held);
+        hold_folder(f->list[i], SIZE_MAX, 1 + CUTTINGS_GOLDEN / (int)f->n, &held);
     }
     fl_arena_free(&f->arena);
     free(f);
