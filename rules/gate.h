@@ -5,8 +5,8 @@
  *
  * Any rule: compiles within the matcher's limits; has a literal for the scanner; matches its own
  * samples; matches neither the empty line nor plain routine ones; reaches no match limit on hostile
- * lines, one of them of FL_GATE_LONG bytes, and needs at most FL_GATE_LINE_NS of processor time a
- * line on the average.
+ * lines of up to 4 KiB, is done within 25 ms with those of FL_GATE_LONG bytes, and needs at most
+ * FL_GATE_LINE_NS of processor time a line on the average.
  *
  * A filter, which hides: is plain (plain.h), with FL_GATE_LITERALS literal bytes on every way
  * through it and not open at both ends; its samples hold no word of the failure lexicon; it matches

@@ -20,7 +20,8 @@ struct part {
 struct reader {
     const char *p;
     const char *end;
-    char last; /* the literal before, so that a line of dashes is not 80 literals */
+    char last; /* the literal before, and how often: a line of dashes is not 80 literals */
+    int runs;
     const char *fault;
 };
 
@@ -50,7 +51,8 @@ static struct part refuse(struct reader *r, const char *why)
 static struct part literal(struct reader *r, char c)
 {
     bool blank = fl_is_space(c);
-    struct part part = {.literals = blank || c == r->last ? 0 : 1, .consumes = true,
+    r->runs = c == r->last ? r->runs + 1 : 1;
+    struct part part = {.literals = blank || r->runs > 2 ? 0 : 1, .consumes = true,
                         .blank = blank, .alpha = fl_is_alpha(c)};
     r->last = c;
     return part;
@@ -218,8 +220,9 @@ static struct part take_alternatives(struct reader *r, int depth);
 
 static struct part take_group(struct reader *r, int depth)
 {
-    static const char *const heads[] = {"(?:", "(?i:", "(?>"};
+    static const char *const heads[] = {"(?:", "(?i:", "(?>", "(?!"};
     const char *before = r->p;
+    bool narrows = at(r, "(?!");
     if (at(r, "(?i)")) {
         r->p += 4;
         return (struct part){.literals = 0};
@@ -241,7 +244,7 @@ static struct part take_group(struct reader *r, int depth)
     }
     r->p++;
     r->last = '\0';
-    return part;
+    return narrows ? (struct part){.literals = 0} : part; /* what it forbids only narrows the reach */
 }
 
 static struct part take_atom(struct reader *r, int depth)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a learned filter may be made of. A pattern that hides lines must be one whose reach can be
- * told by reading it: literals, classes, groups, alternatives, repetition, anchors, (?i). All else
- * (look-around, references, verbs, inline modes, \Q, \K ...) is refused, however harmless. */
+ * told by reading it: literals, classes, groups, alternatives, repetition, anchors, (?i), and (?!...),
+ * which can only narrow it. All else (other look-around, references, verbs, inline modes, \Q, \K ...)
+ * is refused, however harmless. */
 #pragma once
 #include "service/base/status.h"
 #include "service/base/str.h"
@@ -10,7 +11,7 @@
 enum { FL_PLAIN_SPAN = 40 };
 
 struct fl_plain {
-    long literals;  /* bytes that each match holds at the least; blanks and repeats do not count */
+    long literals;  /* bytes that each match holds at the least; blanks and long runs do not count */
     bool open_head; /* text of any kind may stand before the first literal ... */
     bool open_tail; /* ... behind the last one */
 };

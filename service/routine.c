@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/routine.h"
 
-#include "rules/learn.h"
 #include "rules/template_rule.h"
 #include "service/base/clock.h"
+#include "service/life.h"
 #include "service/mine.h"
 
 #include <stdio.h>
@@ -55,9 +55,10 @@ static enum fl_status propose(const struct fl_template *t, struct fl_str pattern
              (unsigned long long)t->count[0], (unsigned long long)r->lines, t->ranks,
              request->healthy ? "healthy" : "diagnosed");
     struct fl_proposal p = {.is_filter = true, .pattern = pattern, .sample = t->first.text,
-                            .protects = request->protects, .kind = "learned",
+                            .protects = request->protects,
+                            .guard = request->guard, .kind = "learned",
                             .job = fl_str_of(job), .time = time};
-    enum fl_status status = fl_learn_propose(request->set, request->state_dir, &p, id, &fault);
+    enum fl_status status = fl_life_propose(request->config, request->set, &p, id, &fault);
     r->proposed += status == FL_OK;
     r->known += status == FL_CONFLICT;
     r->covered += status == FL_OK || status == FL_CONFLICT ? t->count[0] : 0;
@@ -142,13 +143,21 @@ enum fl_status fl_routine_learn(const struct fl_routine_request *request, const 
                                 size_t n, struct fl_routine_result *out, struct fl_err *err)
 {
     struct fl_mine *mine = NULL;
+    struct fl_guard guard;
+    struct fl_routine_request guarded = *request;
+    fl_guard_init(&guard);
+    guarded.guard = &guard;
     enum fl_status status = fl_mine_new(request->set, true, &mine, err);
+    if (status == FL_OK) {
+        status = fl_life_guard(request->config, &guard, err);
+    }
     for (size_t i = 0; status == FL_OK && i < n; i++) {
         status = fl_mine_read(mine, paths[i], 0, err);
     }
     if (status == FL_OK) {
-        status = propose_all(mine, request, out, err);
+        status = propose_all(mine, &guarded, out, err);
     }
+    fl_guard_free(&guard);
     fl_mine_free(mine);
     return status;
 }

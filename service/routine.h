@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Templates of a job in, proposed filter rules in the state folder out (rules/learn.h: seen and
- * listed, not applied until someone approves or they have proved themselves). */
+/* Templates of a job in, proposed filter rules in the state folder out (life.h: seen and listed, not
+ * applied until someone approves or they have proved themselves). */
 #pragma once
-#include "rules/ruleset.h"
+#include "rules/gate.h"
+#include "service/config.h"
 
 enum { FL_ROUTINE_MAX = 200, FL_ROUTINE_REASONS = 12 };
 
 struct fl_routine_request {
     const struct fl_ruleset *set;
-    const char *state_dir;
+    const struct fl_config *config; /* with a state folder */
     const char *job;         /* for the record */
     bool healthy;            /* the runs went well: all that recurs is routine. Otherwise it must also
                               * recur over time and ranks, away from the end */
+    const struct fl_guard *guard; /* set by fl_routine_learn */
     struct fl_str protects;  /* lines that no rule may match, joined by \n */
 };
 

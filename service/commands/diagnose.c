@@ -86,11 +86,11 @@ static void learn(const struct fl_result *r, const struct fl_request *request)
     fl_buf_init(&evidence, 1 << 20);
     add_evidence(&r->verdict, &evidence);
     struct fl_routine_request what = {.set = r->book.set,
-                                      .state_dir = request->config->value[FL_SET_STATE],
+                                      .config = request->config,
                                       .job = request->paths[0],
                                       .healthy = r->verdict.outcome == FL_OUTCOME_HEALTHY,
                                       .protects = fl_buf_str(&evidence)};
-    enum fl_status status = what.state_dir && !evidence.failed
+    enum fl_status status = request->config->value[FL_SET_STATE] && !evidence.failed
                                 ? fl_routine_learn(&what, request->paths, request->paths_n,
                                                    &result, &err)
                                 : fl_fail(&err, FL_USAGE, "there is no state folder");

@@ -27,9 +27,10 @@ static enum fl_status learn(struct fl_config *config, struct fl_routine_request 
 {
     struct fl_rulebook book = {.set = NULL};
     struct fl_routine_result result;
-    request->state_dir = config->value[FL_SET_STATE];
-    enum fl_status status = request->state_dir
-                                ? fl_rulebook_open(request->state_dir, &book, err)
+    const char *state = config->value[FL_SET_STATE];
+    request->config = config;
+    enum fl_status status = state
+                                ? fl_rulebook_open(state, &book, err)
                                 : fl_fail(err, FL_USAGE, "no state folder; name one with --state");
     if (status == FL_OK) {
         request->set = book.set;

@@ -43,12 +43,14 @@ TEST(plain_patterns_are_summed_up)
         {"^heart(?:.{0,9})beat$", 9, false, false},
         {"^.{0,60}heartbeat$", 9, true, false},
         {"^(?:\\w+ )*heartbeat$", 9, true, false},
-        {"^--------------------$", 1, false, false},
+        {"^--------------------$", 2, false, false},
         {"^            x$", 1, false, false},
         {"^[Hh][Ee]art$", 5, false, false},
         {"^heartbeat$|x", 1, true, true},
         {"^heartbeat|", 0, true, true},
         {"(?i)^heartbeat\\.\\x41$", 11, false, false},
+        {"^(?!.*(?:(?i)error|fail))heartbeat \\d+$", 9, false, false},
+        {"(?!x)^heartbeat (?!.*y).*", 9, false, true},
         {"^[^,]{0,10},[^ ]+$", 1, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -65,7 +67,7 @@ TEST(plain_patterns_are_summed_up)
         CHECK_EQ_INT(plain.open_tail, cases[i].tail);
     }
     static const char *const refused[] = {
-        "(?s)heartbeat", "(?=heartbeat)", "heart(?!beat)", "(heart)\\1", "\\Qheartbeat\\E", "(?1)",
+        "(?s)heartbeat", "(?=heartbeat)", "heart(?<!beat)", "(?!\\Qx)heart", "(heart)\\1", "\\Qheartbeat\\E", "(?1)",
         "(*LIMIT_MATCH=9)heart", "\\Kheart", "(?x)heart", "[[:alpha:]]heart", "heart(", "heart)",
         "[heart", "*heart", "\\p{L}heart", "(?(1)a|b)", "(?#note)heart", "\\Gheart",
         "((((((((((((((heart))))))))))))))", "heart\\"};
