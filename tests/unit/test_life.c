@@ -498,7 +498,7 @@ TEST(two_processes_lose_nothing)
         if (fork() == 0) {
             int bad = test_failures;
             char ids[EACH][64];
-            char name[8];
+            char name[24];
             for (int i = 0; i < EACH; i++) {
                 snprintf(name, sizeof name, "%c%d", 'p' + child, i);
                 CHECK_EQ_INT(propose(name), FL_OK);
