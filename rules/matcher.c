@@ -54,6 +54,7 @@ struct program {
     pcre2_code *code;
     uint32_t tries;  /* by the interpreter */
     bool translated; /* or cannot be */
+    bool native;     /* there is translated code */
     bool broken;     /* does not compile */
     bool blind;      /* cannot tell one digit from another */
     bool blurred;    /* the next one was asked for */
@@ -418,7 +419,7 @@ static void read_captures(const pcre2_code *code, pcre2_match_data *match, struc
 /* Without JIT the interpreter goes on serving. */
 static void translate(struct program *program)
 {
-    (void)pcre2_jit_compile(program->code, PCRE2_JIT_COMPLETE);
+    program->native = pcre2_jit_compile(program->code, PCRE2_JIT_COMPLETE) == 0;
     program->translated = true;
 }
 
@@ -445,8 +446,11 @@ static struct program *program_of(const struct fl_matcher *matcher, struct fl_ma
 
 static int run(const struct program *program, struct fl_match_work *work, struct fl_str subject)
 {
-    return pcre2_match(program->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
-                       work->match, work->context);
+    PCRE2_SPTR text = (PCRE2_SPTR)(subject.p ? subject.p : "");
+    return program->native ? pcre2_jit_match(program->code, text, subject.n, 0, 0, work->match,
+                                             work->context)
+                           : pcre2_match(program->code, text, subject.n, 0, 0, work->match,
+                                         work->context);
 }
 
 /* Does a pattern that said no to this line say no to all lines of its shape? */
