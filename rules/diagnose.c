@@ -4,7 +4,7 @@
  * printer) are one with a count; the first tells where it began, the last whether it was the end. */
 #include "rules/diagnose.h"
 
-#include "rules/summary.h"
+#include "rules/base/summary.h"
 
 #include <stdio.h>
 #include <stdlib.h>

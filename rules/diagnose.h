@@ -5,10 +5,10 @@
  * Limits: FL_FINDINGS_MAX different findings (equal ones are counted; of each the first and the
  * last are kept), text of a line up to FL_FINDING_TEXT bytes. Threads: one. */
 #pragma once
-#include "rules/place.h"
-#include "rules/roll.h"
-#include "rules/ruleset.h"
-#include "rules/runs.h"
+#include "rules/attribute/place.h"
+#include "rules/attribute/roll.h"
+#include "rules/base/ruleset.h"
+#include "rules/attribute/runs.h"
 #include "rules/signals/series.h"
 
 /* Steps made after an error that show the job went on; fewer may be buffered output. */

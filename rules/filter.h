@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is this line routine? */
 #pragma once
-#include "rules/ruleset.h"
+#include "rules/base/ruleset.h"
 
 /* True when an active filter rule among the candidates matches the whole raw line; its index goes
  * to *rule_r. A match that could not be told keeps the line. */

@@ -3,7 +3,7 @@
  * by the filter rules, matched against the diagnosis rules, joined into events, and condensed.
  * Owns all of it. Threads: one job, one thread. */
 #pragma once
-#include "rules/attribute.h"
+#include "rules/attribute/attribute.h"
 #include "service/tally.h"
 #include "service/view.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a learned rule: proposed -> shadow -> active -> retired. Rules live in the learned
- * files (rules/learn.h), what happened to them and what they did in the database (rag/rulelog.h);
+ * files (rules/learn/learn.h), what happened to them and what they did in the database (rag/rulelog.h);
  * every change is made here, under the state folder's lock, and journalled in the same breath.
  *
  * A rule comes nearer to being applied only through the gate, which it passes anew at each step.
@@ -18,7 +18,7 @@
  * at all nothing is usual yet. Its lines of that job stay dropped, and the report says so. */
 #pragma once
 #include "rag/rulelog.h"
-#include "rules/learn.h"
+#include "rules/learn/learn.h"
 #include "service/pipeline.h"
 
 enum fl_life_verb {

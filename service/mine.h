@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log files in, templates out (rules/template.h): files and folders as `diagnose` takes them. */
+/* Log files in, templates out (rules/template/template.h): files and folders as `diagnose` takes them. */
 #pragma once
-#include "rules/ruleset.h"
-#include "rules/template.h"
+#include "rules/base/ruleset.h"
+#include "rules/template/template.h"
 
 struct fl_mine;
 

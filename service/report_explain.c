@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/report_explain.h"
 
-#include "rules/reasons.h"
+#include "rules/attribute/reasons.h"
 
 enum { WORDS_BYTES = 1024, QUOTED_BYTES = 120 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/routine.h"
 
-#include "rules/template_rule.h"
+#include "rules/template/template_rule.h"
 #include "service/base/clock.h"
 #include "service/life.h"
 #include "service/mine.h"

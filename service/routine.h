@@ -2,7 +2,7 @@
 /* Templates of a job in, proposed filter rules in the state folder out (life.h: seen and listed, not
  * applied until someone approves or they have proved themselves). */
 #pragma once
-#include "rules/gate.h"
+#include "rules/learn/gate.h"
 #include "service/config.h"
 
 enum { FL_ROUTINE_MAX = 200, FL_ROUTINE_REASONS = 12 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/rulebook.h"
 
-#include "rules/learn.h"
+#include "rules/learn/learn.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
 #include "service/paths.h"

@@ -6,8 +6,8 @@
  * every start; rules of the state folder are. What this run may leave behind: the compiled
  * scanner in the folder `cache` of the state folder. */
 #pragma once
-#include "rules/calibration.h"
-#include "rules/ruleset.h"
+#include "rules/attribute/calibration.h"
+#include "rules/base/ruleset.h"
 
 struct fl_rulebook {
     struct fl_taxonomy taxonomy;

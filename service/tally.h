@@ -2,7 +2,7 @@
 /* What learned rules did to one job: lines that active filters dropped, and lines that rules in
  * shadow would have dropped (filters) or claimed (diagnosis rules of scope line). Owned by the job. */
 #pragma once
-#include "rules/ruleset.h"
+#include "rules/base/ruleset.h"
 
 enum { FL_TALLY_SAMPLE = 240 };
 

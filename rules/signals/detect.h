@@ -6,7 +6,7 @@
  * Stateless. */
 #pragma once
 #include "rules/signals/series.h"
-#include "rules/taxonomy.h"
+#include "rules/base/taxonomy.h"
 
 enum { FL_DETECTIONS_MAX = 64, FL_DETECTION_TEXT = 200 };
 

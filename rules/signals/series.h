@@ -5,7 +5,7 @@
  * not finite values at the end.
  * Limits: FL_SERIES_MAX printers; of more, the values are not kept. Threads: one. */
 #pragma once
-#include "rules/place.h"
+#include "rules/attribute/place.h"
 #include "rules/signals/metrics.h"
 
 enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_KINDS = 8 };

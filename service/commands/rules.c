@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/commands/commands.h"
 
-#include "rules/table.h"
+#include "rules/base/table.h"
 #include "service/base/cli.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"

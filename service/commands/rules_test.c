@@ -4,7 +4,7 @@
  * the last ones of that base, a line that a filter among them drops is dropped by no other. */
 #include "service/commands/rules_test.h"
 
-#include "rules/samples.h"
+#include "rules/base/samples.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
 #include "service/commands/commands.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `rules test`: rules held against their samples, then tried on jobs, with and without them. */
 #pragma once
-#include "rules/ruleset.h"
+#include "rules/base/ruleset.h"
 
 struct fl_rules_test {
     const struct fl_ruleset *set; /* where the rules under test were read into */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `rules test` found, and its words: text for a person, JSON faultline.rules-test/1. */
 #pragma once
-#include "rules/attribute.h"
-#include "rules/blame.h"
+#include "rules/attribute/attribute.h"
+#include "rules/match/blame.h"
 #include "service/commands/rules_test.h"
 
 enum { FL_TRIAL_SHOWN = 3, FL_TRIAL_TEXT = 200, FL_TRIAL_CAPTURES = 8 };

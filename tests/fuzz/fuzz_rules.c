@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A rule file of any bytes: it is refused, or its rules load, pass or fail their samples, and can
  * be written out and read again. */
-#include "rules/rulefile.h"
-#include "rules/ruleset.h"
+#include "rules/base/rulefile.h"
+#include "rules/base/ruleset.h"
 #include "service/base/fsio.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as lines of a log: counts add up, no form holds a digit, forms do not depend on digits'
  * values, and a rule made of a template matches the lines it was made of. */
-#include "rules/matcher.h"
-#include "rules/template_rule.h"
+#include "rules/match/matcher.h"
+#include "rules/template/template_rule.h"
 #include "service/ingest/prefix.h"
 
 #include <stdlib.h>

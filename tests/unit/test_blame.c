@@ -2,7 +2,7 @@
 /* Where a pattern stops to match, on a table; and that any bytes are taken for a pattern. */
 #include "tests/unit/test.h"
 
-#include "rules/blame.h"
+#include "rules/match/blame.h"
 
 static const char *reach_of(const char *pattern, const char *text)
 {

@@ -3,7 +3,7 @@
  * places: shown for made patterns over made texts. */
 #include "tests/unit/test.h"
 
-#include "rules/blur.h"
+#include "rules/match/blur.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

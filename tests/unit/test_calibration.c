@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/test.h"
 
-#include "rules/calibration.h"
+#include "rules/attribute/calibration.h"
 
 #include <math.h>
 #include <unistd.h>

@@ -4,8 +4,8 @@
 #include "tests/unit/test.h"
 
 #include "rules/filter.h"
-#include "rules/gate.h"
-#include "rules/plain.h"
+#include "rules/learn/gate.h"
+#include "rules/learn/plain.h"
 #include "service/base/fsio.h"
 #include "service/ingest/lines.h"
 #include "service/life.h"

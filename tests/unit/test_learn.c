@@ -2,7 +2,7 @@
 /* What may be learned, what is refused, and that the files survive damage. */
 #include "tests/unit/test.h"
 
-#include "rules/learn.h"
+#include "rules/learn/learn.h"
 #include "service/base/fsio.h"
 #include "service/rulebook.h"
 

@@ -6,7 +6,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "rules/literals.h"
+#include "rules/match/literals.h"
 #include "service/base/buf.h"
 
 /* "a|b" for the set {a, b}; caseless ones as i:a. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/test.h"
 
-#include "rules/matcher.h"
+#include "rules/match/matcher.h"
 
 #include <time.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/test.h"
 
-#include "rules/roll.h"
+#include "rules/attribute/roll.h"
 
 static const struct fl_str nowhere = {NULL, 0};
 

@@ -4,7 +4,7 @@
  * the inode. Either way the literals are found. */
 #include "tests/unit/test.h"
 
-#include "rules/scanner.h"
+#include "rules/match/scanner.h"
 #include "service/base/fsio.h"
 
 #include <dirent.h>

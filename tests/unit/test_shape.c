@@ -6,9 +6,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "rules/literals.h"
-#include "rules/matcher.h"
-#include "rules/shape.h"
+#include "rules/match/literals.h"
+#include "rules/match/matcher.h"
+#include "rules/match/shape.h"
 #include "service/base/buf.h"
 #include "service/ingest/prefix.h"
 #include "service/rulebook.h"

@@ -3,7 +3,7 @@
  * of bad tables. */
 #include "tests/unit/test.h"
 
-#include "rules/table.h"
+#include "rules/base/table.h"
 #include "service/base/fsio.h"
 #include "service/paths.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rules/template.h"
-#include "rules/template_rule.h"
-#include "rules/matcher.h"
-#include "rules/shape.h"
+#include "rules/template/template.h"
+#include "rules/template/template_rule.h"
+#include "rules/match/matcher.h"
+#include "rules/match/shape.h"
 #include "service/base/hash.h"
 #include "service/ingest/prefix.h"
 #include "tests/unit/test.h"

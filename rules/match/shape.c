@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hash walks the line once, 32 bytes at a time where the CPU can, with every digit taken for a
+ * '0'. Mixing is that of XXH3's accumulator (multiply the halves of data and key, add the data
+ * crosswise), in four lanes. */
+#include "rules/match/shape.h"
+
+#include "rules/match/quantifier.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum {
+    WAYS = 4,
+    SETS = FL_SHAPES / WAYS,
+    WINDOW = 4096,     /* lines after which it is asked whether looking up pays */
+    REST = 16 * WINDOW /* lines to go without, where it does not */
+};
+
+typedef uint64_t (*hasher)(const uint64_t *key, struct fl_str line);
+
+struct fl_shapes {
+    struct fl_shape *table;
+    uint8_t *oldest; /* per set */
+    uint64_t key[8];
+    hasher hash;
+    size_t asked;
+    size_t found;
+    size_t resting; /* lines that are still to go without */
+};
+
+static uint64_t finish(uint64_t h)
+{
+    h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ (h >> 33);
+}
+
+/* The word with each digit made a '0'. */
+static uint64_t masked(uint64_t word)
+{
+    const uint64_t zeros = UINT64_C(0x3030303030303030);
+    uint64_t t = word ^ zeros;
+    uint64_t high = t & UINT64_C(0xf0f0f0f0f0f0f0f0);
+    uint64_t low = ((t & UINT64_C(0x0f0f0f0f0f0f0f0f)) + UINT64_C(0x0606060606060606)) &
+                   UINT64_C(0xf0f0f0f0f0f0f0f0);
+    uint64_t other = high | low; /* a byte is zero where there is a digit */
+    uint64_t flags =
+        (((other & UINT64_C(0x7f7f7f7f7f7f7f7f)) + UINT64_C(0x7f7f7f7f7f7f7f7f)) | other) &
+        UINT64_C(0x8080808080808080);
+    uint64_t digits = ((flags >> 7) ^ UINT64_C(0x0101010101010101)) * 0xff;
+    return (word & ~digits) | (zeros & digits);
+}
+
+static uint64_t mix(uint64_t acc, uint64_t data, uint64_t key)
+{
+    uint64_t keyed = data ^ key;
+    return acc + (data << 32 | data >> 32) + (keyed & UINT32_MAX) * (keyed >> 32);
+}
+
+static uint64_t hash_words(const uint64_t *key, struct fl_str line)
+{
+    uint64_t acc[4] = {key[4], key[5], key[6], key[7]};
+    uint64_t turn = 0;
+    for (size_t i = 0; i < line.n; i += 8) {
+        uint64_t word = 0;
+        size_t n = line.n - i < 8 ? line.n - i : 8;
+        memcpy(&word, line.p + i, n);
+        size_t lane = i / 8 % 4;
+        acc[lane] = mix(acc[lane], masked(word), key[lane] + turn);
+        turn += lane == 3 ? UINT64_C(0x9e3779b97f4a7c15) : 0;
+    }
+    uint64_t h = line.n * UINT64_C(0x9e3779b185ebca87);
+    for (size_t i = 0; i < 4; i++) {
+        h = finish(h ^ acc[i]);
+    }
+    return h;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static __m256i masked_avx2(__m256i v)
+{
+    __m256i t = _mm256_sub_epi8(v, _mm256_set1_epi8('0'));
+    __m256i digit = _mm256_cmpeq_epi8(_mm256_min_epu8(t, _mm256_set1_epi8(9)), t);
+    return _mm256_blendv_epi8(v, _mm256_set1_epi8('0'), digit);
+}
+
+__attribute__((target("avx2"))) static __m256i mix_avx2(__m256i acc, __m256i data, __m256i key)
+{
+    __m256i keyed = _mm256_xor_si256(data, key);
+    __m256i product = _mm256_mul_epu32(keyed, _mm256_srli_epi64(keyed, 32));
+    __m256i crossed = _mm256_shuffle_epi32(data, _MM_SHUFFLE(2, 3, 0, 1));
+    return _mm256_add_epi64(acc, _mm256_add_epi64(crossed, product));
+}
+
+__attribute__((target("avx2"))) static uint64_t hash_avx2(const uint64_t *key, struct fl_str line)
+{
+    __m256i acc = _mm256_loadu_si256((const __m256i *)(const void *)(key + 4));
+    __m256i secret = _mm256_loadu_si256((const __m256i *)(const void *)key);
+    const __m256i turn = _mm256_set1_epi64x((long long)UINT64_C(0x9e3779b97f4a7c15));
+    const char *p = line.p;
+    size_t left = line.n;
+    for (; left >= 32; p += 32, left -= 32) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+        acc = mix_avx2(acc, masked_avx2(v), secret);
+        secret = _mm256_add_epi64(secret, turn);
+    }
+    if (left) {
+        char last[32] = {0};
+        memcpy(last, p, left);
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)last);
+        acc = mix_avx2(acc, masked_avx2(v), secret);
+    }
+    uint64_t lane[4];
+    _mm256_storeu_si256((__m256i *)(void *)lane, acc);
+    uint64_t h = line.n * UINT64_C(0x9e3779b185ebca87);
+    h = (h ^ lane[0]) * UINT64_C(0xff51afd7ed558ccd) + lane[1];
+    h = (h ^ h >> 32 ^ lane[2]) * UINT64_C(0xc4ceb9fe1a85ec53) + lane[3];
+    return finish(h);
+}
+#endif
+
+enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
+{
+    struct fl_shapes *s = calloc(1, sizeof *s);
+    *out = s;
+    if (s) {
+        s->table = calloc(FL_SHAPES, sizeof *s->table);
+        s->oldest = calloc(SETS, sizeof *s->oldest);
+    }
+    if (!s || !s->table || !s->oldest) {
+        fl_shapes_free(s);
+        *out = NULL;
+        return fl_fail(err, FL_NOMEM, "no memory for the shapes of lines");
+    }
+    s->hash = hash_words;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && !getenv("FAULTLINE_NO_AVX2")) {
+        s->hash = hash_avx2;
+    }
+#endif
+    if (getrandom(s->key, sizeof s->key, 0) != (ssize_t)sizeof s->key) {
+        fl_shapes_free(s);
+        *out = NULL;
+        return fl_fail_errno(err, "getrandom");
+    }
+    return FL_OK;
+}
+
+void fl_shapes_free(struct fl_shapes *shapes)
+{
+    if (shapes) {
+        free(shapes->table);
+        free(shapes->oldest);
+        free(shapes);
+    }
+}
+
+uint64_t fl_shape_of(const struct fl_shapes *shapes, struct fl_str line)
+{
+    uint64_t hash = shapes->hash(shapes->key, line);
+    return hash ? hash : 1;
+}
+
+void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash)
+{
+    const char *set = (const char *)&shapes->table[(hash % SETS) * WAYS];
+    __builtin_prefetch(set);
+    __builtin_prefetch(set + 64);
+}
+
+const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash)
+{
+    const struct fl_shape *set = &shapes->table[(hash % SETS) * WAYS];
+    shapes->asked++;
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].hash == hash) {
+            shapes->found++;
+            return &set[i];
+        }
+    }
+    return NULL;
+}
+
+void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape)
+{
+    size_t set = shape->hash % SETS;
+    size_t way = shapes->oldest[set]++ % WAYS;
+    for (size_t i = 0; i < WAYS; i++) { /* known already: replace it */
+        const struct fl_shape *one = &shapes->table[set * WAYS + i];
+        way = one->hash == shape->hash ? i : way;
+    }
+    shapes->table[set * WAYS + way] = *shape;
+}
+
+bool fl_shapes_pay(struct fl_shapes *shapes, size_t n)
+{
+    if (shapes->resting) {
+        shapes->resting -= n < shapes->resting ? n : shapes->resting;
+        return false;
+    }
+    if (shapes->asked >= WINDOW) {
+        shapes->resting = shapes->found * 2 < shapes->asked ? REST : 0;
+        shapes->asked = shapes->found = 0;
+    }
+    return shapes->resting == 0;
+}
+
+/* Which digits a class holds: all, none, or some (then it tells them apart). p is behind the
+ * opening bracket; returns a pointer behind the closing one, NULL when some or in doubt. */
+static const char *blind_class(const char *p, const char *end)
+{
+    static const char every[] = "dwSHV";
+    static const char none[] = "DWsbtnrfeahv";
+    unsigned digits = 0;
+    const unsigned all = 0x3ff;
+    p += p < end && *p == '^';
+    for (bool first = true; p < end && (first || *p != ']'); first = false) {
+        if (*p == '[' && p + 1 < end && p[1] == ':') {
+            const char *close = memmem(p, (size_t)(end - p), ":]", 2);
+            struct fl_str name = {p + 2, close ? (size_t)(close - p - 2) : 0};
+            bool letters = fl_str_eq(name, FL_LIT("alpha")) || fl_str_eq(name, FL_LIT("space")) ||
+                           fl_str_eq(name, FL_LIT("upper")) || fl_str_eq(name, FL_LIT("lower")) ||
+                           fl_str_eq(name, FL_LIT("blank")) || fl_str_eq(name, FL_LIT("punct"));
+            bool numbers = fl_str_eq(name, FL_LIT("digit")) || fl_str_eq(name, FL_LIT("alnum")) ||
+                           fl_str_eq(name, FL_LIT("xdigit")) || fl_str_eq(name, FL_LIT("word"));
+            if (!letters && !numbers) {
+                return NULL;
+            }
+            digits |= numbers ? all : 0;
+            p = close + 2;
+            continue;
+        }
+        unsigned char from = (unsigned char)*p++;
+        if (from == '\\') {
+            from = p < end ? (unsigned char)*p++ : 0;
+            if (fl_is_alpha((char)from)) {
+                if (!strchr(every, from) && !strchr(none, from)) {
+                    return NULL;
+                }
+                digits |= strchr(every, from) ? all : 0;
+                continue;
+            }
+            if (fl_is_digit((char)from) || from == 0) {
+                return NULL;
+            }
+        }
+        unsigned char to = from;
+        if (p + 1 < end && *p == '-' && p[1] != ']') {
+            if (p[1] == '\\' || p[1] == '[') {
+                return NULL;
+            }
+            to = (unsigned char)p[1];
+            p += 2;
+        }
+        for (unsigned char c = '0'; c <= '9'; c++) {
+            digits |= c >= from && c <= to ? 1U << (c - '0') : 0;
+        }
+    }
+    return p < end && (digits == 0 || digits == all) ? p + 1 : NULL;
+}
+
+/* Behind "(?": a pointer to the group's content, NULL for what may look at digits another way
+ * (back-references, recursion, conditionals) and where comments may follow. */
+static const char *blind_group(const char *p, const char *end)
+{
+    char c = p < end ? *p : '\0';
+    char d = p + 1 < end ? p[1] : '\0';
+    if (c == ':' || c == '>' || c == '=' || c == '!' || c == '|') {
+        return p + 1;
+    }
+    if (c == '<' && (d == '=' || d == '!')) {
+        return p + 2;
+    }
+    bool python = c == 'P' && d == '<';
+    if (c == '<' || c == '\'' || python) {
+        p += python ? 2 : 1;
+        const char *close = p < end ? memchr(p, c == '\'' ? '\'' : '>', (size_t)(end - p)) : NULL;
+        return close ? close + 1 : NULL;
+    }
+    while (p < end && (strchr("imsn-", *p) && *p)) {
+        p++;
+    }
+    return p < end && (*p == ':' || *p == ')') ? p + (*p == ':') : NULL;
+}
+
+bool fl_pattern_is_blind(struct fl_str pattern)
+{
+    static const char known[] = "dDwWsSbBAzZhHvVRtnrfae";
+    const char *p = pattern.p;
+    const char *end = p + pattern.n;
+    while (p && p < end) {
+        char c = *p++;
+        if (c == '\\') {
+            char escaped = p < end ? *p++ : '\0';
+            if (escaped == '\0' || fl_is_digit(escaped) ||
+                (fl_is_alpha(escaped) && !strchr(known, escaped))) {
+                return false;
+            }
+        } else if (c == '[') {
+            p = blind_class(p, end);
+        } else if (c == '{') {
+            size_t n = fl_quantifier_at((struct fl_str){p - 1, (size_t)(end - p) + 1}).n;
+            p += n ? n - 1 : 0;
+        } else if (c == '(' && p < end && *p == '*') {
+            return false;
+        } else if (c == '(' && p < end && *p == '?') {
+            p = blind_group(p + 1, end);
+        } else if (fl_is_digit(c)) {
+            return false;
+        }
+    }
+    return p != NULL;
+}
