@@ -45,7 +45,7 @@ def run(*args):
 def lexicon():
     """The pattern of words that failures use, from the source that the program is built from."""
     here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "..", "..", "rules", "ruleset.c")) as f:
+    with open(os.path.join(here, "..", "..", "rules", "base", "ruleset.c")) as f:
         text = f.read()
     part = text[text.index("attention_words[] ="):]
     return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', part[:part.index(";")])).replace("\\\\", "\\")
