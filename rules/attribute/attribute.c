@@ -43,6 +43,8 @@ struct group {
     const struct fl_sighting *earliest;
     struct fl_finding signal; /* when a metric says it, not a line */
     struct fl_finding effect;
+    const char *const *steps; /* what the signal advises, or NULL */
+    size_t steps_n;
 };
 
 struct work {
@@ -205,6 +207,8 @@ static void add_detection(struct work *w, const struct fl_detection *d)
         .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};
     g->signal.first.place.rank = d->rank;
     keep_finding(g, &g->signal, weight);
+    g->steps = d->steps;
+    g->steps_n = d->steps_n;
     if (d->effect) {
         g->effect = g->signal;
         g->effect.first = g->effect.last = sighting_of(w, d->effect);
@@ -387,7 +391,7 @@ static void tell_progress(const struct work *w, struct fl_verdict *out)
     }
 }
 
-static void tell_remedy(struct fl_verdict *out)
+static void tell_remedy(const struct group *g, struct fl_verdict *out)
 {
     const struct fl_hypothesis *h = &out->hypotheses[0];
     const struct fl_cause *c = h->cause;
@@ -400,6 +404,10 @@ static void tell_remedy(struct fl_verdict *out)
     out->summary = h->summary.n ? h->summary : fl_str_of(c->title);
     out->method = h->rule ? FL_METHOD_RULE : FL_METHOD_SIGNAL;
     out->basis = h->rule ? FL_BASIS_RULE : FL_BASIS_SIGNAL;
+    if (!h->rule && g->steps) {
+        out->recovery = g->steps;
+        out->recovery_n = g->steps_n;
+    }
 }
 
 /* Did the job say that it was done? Did it make steps, and no unexplained trouble after them? */
@@ -460,7 +468,7 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->score = lead < 0.15 ? best - (0.15 - (lead < 0 ? 0 : lead)) : best;
         out->hypotheses[0].score = out->score;
         out->hypotheses[0].why.doubt = best - out->score;
-        tell_remedy(out);
+        tell_remedy(order[0], out);
         fl_where(diagnosis, order[0]->cause, order[0]->finding, order[0]->n, &out->faulty);
     } else if (success || progressed) {
         out->outcome = FL_OUTCOME_HEALTHY;

@@ -119,6 +119,14 @@ static void blame(struct fl_detection *d, const char *cause, double weight, cons
     va_end(args);
 }
 
+static void advise(struct fl_detection *d, const char *const *steps, size_t n)
+{
+    if (d) {
+        d->steps = steps;
+        d->steps_n = n;
+    }
+}
+
 /* Three in a row at the end: mixed precision skips a step now and then, and the first lines of a
  * run may show nan by design. */
 static void not_finite(struct work *w, const struct fl_series *s)
@@ -300,9 +308,16 @@ static void vanishing(struct work *w, const struct fl_series *s)
     while (from > 0 && c.v[from - 1] < 0.3 * early) {
         from--;
     }
+    static const char *const steps[] = {
+        "Look at activations and weights of the layers: which went dead (all zero, saturated)?",
+        "Check initialisation, normalisation and the activation function; warm up longer",
+        "Go back to a checkpoint from before the gradients shrank",
+    };
     long step = c.row[from]->step;
-    blame(add(w, s, c.row[from], m, "vanishing"), "no_convergence", 0.5,
+    struct fl_detection *d = add(w, s, c.row[from], m, "vanishing");
+    blame(d, "no_convergence", 0.5,
           "the gradient norm vanished, from %.3g to %.3g, from step %ld on", early, end, step);
+    advise(d, steps, sizeof steps / sizeof *steps);
     plateau(w, s, step);
 }
 
@@ -320,8 +335,15 @@ static void rate_zero(struct work *w, const struct fl_series *s)
     if (!tail->first || tail->value != 0 || !long_enough || s->last.values.rounds[m]) {
         return;
     }
-    blame(add(w, s, tail->first, m, "vanishing"), "config_error", 0.42,
-          "the learning rate is 0 from step %ld until the end of the log", tail->from_step);
+    static const char *const steps[] = {
+        "Check the scheduler: its total number of steps, warm-up and decay against the run's length",
+        "After a resume: was the scheduler's state restored, and with the same total?",
+        "Restart from the checkpoint before the rate became 0",
+    };
+    struct fl_detection *d = add(w, s, tail->first, m, "vanishing");
+    blame(d, "config_error", 0.42, "the learning rate is 0 from step %ld until the end of the log",
+          tail->from_step);
+    advise(d, steps, sizeof steps / sizeof *steps);
     plateau(w, s, tail->from_step);
 }
 

@@ -26,6 +26,8 @@ struct fl_detection {
     const struct fl_row *end;  /* the last line with the metric */
     const struct fl_row *effect; /* what it did to the steps, or NULL */
     char text[FL_DETECTION_TEXT]; /* one sentence */
+    const char *const *steps;     /* what to do, in order; NULL: as for the cause */
+    size_t steps_n;
 };
 
 /* Returns how many. */
