@@ -192,9 +192,13 @@ static void scale_collapse(struct work *w, const struct fl_series *s)
     while (from + 1 < c.n && c.v[from + 1] == c.v[from]) {
         from++;
     }
+    size_t drop = c.n - 1;
+    while (drop > 0 && c.v[drop - 1] == c.v[drop]) {
+        drop--;
+    }
     double end = c.v[c.n - 1];
-    if (s->last.number - c.row[c.n - 1]->number > 3) {
-        return; /* printed at overflows only, and steps went on without one */
+    if (end > 1 && s->last.number - c.row[drop]->number > 3) {
+        return; /* steps went on with what is left */
     }
     if (end <= 16 && c.v[from] >= 16 * end) {
         struct fl_detection *d = add(w, s, c.row[from + 1 < c.n ? from + 1 : from], m,
