@@ -470,14 +470,14 @@ static void forgive(struct fl_diagnosis *d, const struct fl_place *place, long f
     d->findings_n = kept;
 }
 
-void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
+bool fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
                         const struct fl_event_place *lines, size_t lines_n, uint64_t order)
 {
     const struct fl_candidate *candidates = NULL;
     size_t n = 0;
     if (fl_matcher_propose(d->set->events, d->events, text, &text, 1, &candidates, &n) != FL_OK) {
         d->errors++;
-        return;
+        return false;
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t rule_index = d->set->event_owner[candidates[i].pattern].rule;
@@ -501,10 +501,11 @@ void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
         tell(d, rule_index, &c, &where, text, line, true);
         if (d->set->rules[rule_index].role == FL_ROLE_BENIGN) {
             forgive(d, place, lines[0].line, lines[lines_n - 1].line);
-            return;
+            return true;
         }
         act(d, rule_index, &c, &where, line, order);
     }
+    return false;
 }
 
 /* Were the other patterns of a spread-out rule seen where its scope wants them? */

@@ -81,13 +81,14 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
 /* A line of the stream in hand that looks like trouble and that no rule knows. */
 void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream);
 
-/* One joined event. place: of its first line, with the printer; lines_at: offsets of its lines. */
+/* One joined event. place: of its first line, with the printer; lines: its lines. True: it is known
+ * to be harmless. */
 struct fl_event_place {
     uint32_t at;
     long line;
     uint64_t offset;
 };
-void fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
+bool fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
                         const struct fl_event_place *lines, size_t lines_n, uint64_t order);
 
 /* After the last line of all streams: settles rules of stream and job scope. */

@@ -256,7 +256,8 @@ static void on_line(struct fl_job *job, struct fl_str text, const struct fl_line
                                              .offset = at->offset, .rank = -1}};
         job->watch->notice(job->watch->ctx, &notice);
     }
-    if (p.trouble && !dropped && how == FL_KNOWN_NOT) {
+    bool alone = !p.opens && !job->events.open_n; /* else the event decides, see on_event */
+    if (p.trouble && !dropped && how == FL_KNOWN_NOT && alone) {
         fl_diagnosis_trouble(job->diagnosis, job->stream);
     }
     if (job->tally && dropped && !known) {
@@ -311,8 +312,10 @@ static void on_event(void *ctx, const struct fl_event *event)
         place.rank = event->key;
     }
     place.own_time = false; /* it is that of the line that ended the event */
-    fl_diagnosis_event(job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
-                       job->order);
+    if (!fl_diagnosis_event(job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
+                            job->order)) {
+        fl_diagnosis_trouble(job->diagnosis, job->stream);
+    }
 }
 
 enum fl_status fl_job_begin(struct fl_job *job, const char *name, const char *path,
