@@ -421,6 +421,7 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
     }
     enum fl_known known = hits->n ? FL_KNOWN_HARMLESS : FL_KNOWN_NOT;
     double best = 0;
+    bool stepped = false;
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         best = rule->role <= FL_ROLE_SYMPTOM && rule->confidence > best ? rule->confidence : best;
@@ -429,7 +430,9 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         bool blames = rule->role <= FL_ROLE_CONFIRMATION;
         bool vague = rule->role == FL_ROLE_ROOT && rule->confidence < best - much_vaguer;
-        bool counts = !(hits->benign && blames) && !vague;
+        bool again = rule->role == FL_ROLE_PROGRESS && stepped; /* a line is one step at most */
+        bool counts = !(hits->benign && blames) && !vague && !again;
+        stepped |= rule->role == FL_ROLE_PROGRESS;
         tell(d, hits->rule[i], &hits->captures[i], place, message, raw, counts);
         if (counts) {
             act(d, hits->rule[i], &hits->captures[i], place, raw, order);
