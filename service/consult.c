@@ -233,6 +233,7 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     const struct fl_taxonomy *t = &r->book.taxonomy;
     const char **causes = fl_arena_alloc(&r->arena, (t->n + 1) * sizeof *causes);
     struct fl_ask ask = {.findings = findings_in_words(r), .causes = causes,
+                         .actions = fl_actions, .actions_n = fl_actions_n,
                          .similar = ask_similar(r), .similar_n = r->similar.n};
     ask.lines = ask_lines(r, &ask.lines_n);
     if (!causes || !ask.lines || !ask.similar) {

@@ -39,6 +39,8 @@ struct fl_ask {
     const char *findings;      /* deterministic findings in words, or NULL */
     const char *const *causes; /* the slugs allowed; "unknown" is always allowed */
     size_t causes_n;
+    const char *const *actions; /* the actions allowed */
+    size_t actions_n;
 };
 
 struct fl_ask_config {
@@ -59,7 +61,7 @@ struct fl_ask_answer {
     double confidence; /* 0 to 1 */
     struct fl_ask_evidence evidence[FL_ASK_EVIDENCE];
     size_t evidence_n;
-    struct fl_str action;
+    struct fl_str action; /* of fl_ask.actions */
     struct fl_str recovery[FL_ASK_STEPS];
     size_t recovery_n;
     bool recoverable;
@@ -97,6 +99,3 @@ enum fl_status fl_ask_render(const char *prompts_dir, const struct fl_ask *ask,
 enum fl_status fl_ask_parse_answer(struct fl_str text, const struct fl_ask *ask,
                                    const struct fl_str *shown, struct fl_arena *arena,
                                    struct fl_ask_answer *out, struct fl_err *err) FL_MUST_USE;
-
-/* The closed list of actions; NULL past its end. */
-const char *fl_ask_action(size_t index);

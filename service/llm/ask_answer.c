@@ -25,23 +25,6 @@ struct reading {
     struct fl_err *err;
 };
 
-const char *fl_ask_action(size_t index)
-{
-    static const char *const actions[] = {"none",
-                                          "restart",
-                                          "restart_exclude_node",
-                                          "restart_from_earlier_checkpoint",
-                                          "wait_and_retry",
-                                          "fix_config",
-                                          "fix_code",
-                                          "fix_data",
-                                          "fix_environment",
-                                          "increase_limit",
-                                          "drain_node",
-                                          "escalate"};
-    return index < sizeof actions / sizeof *actions ? actions[index] : NULL;
-}
-
 /* ---- finding the object ---- */
 
 /* Length of the balanced {...} at the front of s, 0 when it does not close. */
@@ -136,21 +119,11 @@ static enum fl_status fault(const struct reading *r, const char *key, const char
 
 /* ---- closed lists and numbers ---- */
 
-static const char *find_cause(const struct fl_ask *ask, struct fl_str slug)
+static const char *find_name(const char *const *names, size_t n, struct fl_str name)
 {
-    for (size_t i = 0; i < ask->causes_n; i++) {
-        if (fl_str_eq(slug, fl_str_of(ask->causes[i]))) {
-            return ask->causes[i];
-        }
-    }
-    return fl_str_eq(slug, FL_LIT("unknown")) ? "unknown" : NULL;
-}
-
-static const char *find_action(struct fl_str name)
-{
-    for (size_t i = 0; fl_ask_action(i); i++) {
-        if (fl_str_eq(name, fl_str_of(fl_ask_action(i)))) {
-            return fl_ask_action(i);
+    for (size_t i = 0; i < n; i++) {
+        if (fl_str_eq(name, fl_str_of(names[i]))) {
+            return names[i];
         }
     }
     return NULL;
@@ -160,8 +133,11 @@ static enum fl_status read_choices(const struct reading *r, const fl_json *root)
 {
     struct fl_str slug = fl_str_trim(fl_json_get_str(root, "cause"));
     struct fl_str name = fl_str_trim(fl_json_get_str(root, "action"));
-    const char *cause = find_cause(r->ask, slug);
-    const char *action = find_action(name);
+    const char *cause = find_name(r->ask->causes, r->ask->causes_n, slug);
+    const char *action = find_name(r->ask->actions, r->ask->actions_n, name);
+    if (!cause && fl_str_eq(slug, FL_LIT("unknown"))) {
+        cause = "unknown";
+    }
     if (!cause) {
         return fl_fail(r->err, FL_SYNTAX, "\"cause\" is \"%.*s\", which is not in the list",
                        (int)(slug.n < 60 ? slug.n : 60), slug.n ? slug.p : "");

@@ -273,8 +273,8 @@ static void add_lists(struct job *job, const char *between)
     if (!has_unknown) {
         add_item(&job->causes, "unknown", between);
     }
-    for (size_t i = 0; fl_ask_action(i); i++) {
-        add_item(&job->actions, fl_ask_action(i), between);
+    for (size_t i = 0; i < job->ask->actions_n; i++) {
+        add_item(&job->actions, job->ask->actions[i], between);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model's answer of any bytes: what is taken has members of the closed lists only, and each
  * quote stands in the line it names. */
+#include "rules/base/taxonomy.h"
 #include "service/llm/ask.h"
 
 #include <stdint.h>
@@ -26,19 +27,9 @@ static bool is_cause(struct fl_str cause)
     return known;
 }
 
-static bool is_action(struct fl_str action)
-{
-    for (size_t i = 0; fl_ask_action(i); i++) {
-        if (fl_str_eq(action, fl_str_of(fl_ask_action(i)))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void check(const struct fl_ask_answer *a, const struct fl_str *shown, size_t n)
 {
-    must(is_cause(a->cause) && is_action(a->action));
+    must(is_cause(a->cause) && fl_action_known(a->action));
     must(a->confidence >= 0 && a->confidence <= 1);
     must(a->evidence_n <= FL_ASK_EVIDENCE && a->recovery_n <= FL_ASK_STEPS);
     must(a->evidence_n > 0 || fl_str_eq(a->cause, FL_LIT("unknown")));
@@ -62,7 +53,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {FL_LIT("rank0.log"), 9, 0, FL_LIT("Killed"), true},
     };
     const struct fl_str shown[] = {lines[0].text, lines[1].text, lines[2].text};
-    const struct fl_ask ask = {.lines = lines, .lines_n = 3, .causes = causes, .causes_n = 3};
+    const struct fl_ask ask = {.lines = lines,
+                               .lines_n = 3,
+                               .causes = causes,
+                               .causes_n = 3,
+                               .actions = fl_actions,
+                               .actions_n = fl_actions_n};
     struct fl_ask_answer answer;
     struct fl_err err = {0};
     struct fl_arena arena;

@@ -178,8 +178,13 @@ static const struct fl_ask_line lines[] = {
 static const struct fl_str shown[] = {
     {"step 40 loss 2.31", 17}, {"WidgetError: shelf 7   is full", 30}, {"Killed", 6}};
 static const char *const causes[] = {"disk_full", "host_oom"};
-static const struct fl_ask question = {
-    .lines = lines, .lines_n = 3, .causes = causes, .causes_n = 2};
+static const char *const actions[] = {"none", "restart", "escalate", "increase_limit"};
+static const struct fl_ask question = {.lines = lines,
+                                       .lines_n = 3,
+                                       .causes = causes,
+                                       .causes_n = 2,
+                                       .actions = actions,
+                                       .actions_n = 4};
 
 #define ANSWER(cause, confidence, evidence, action)                                                \
     "{\"analysis\":\"a\",\"cause\":\"" cause "\",\"summary\":\"s\",\"confidence\":" confidence     \
