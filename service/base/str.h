@@ -76,6 +76,31 @@ static inline struct fl_str fl_str_trim(struct fl_str s)
     return s;
 }
 
+/* Its first n bytes, or all. */
+static inline struct fl_str fl_str_head(struct fl_str s, size_t n)
+{
+    return (struct fl_str){s.p, n < s.n ? n : s.n};
+}
+
+/* Steps over what *s begins with; false when it begins otherwise. */
+static inline bool fl_str_take(struct fl_str *s, struct fl_str literal)
+{
+    if (!fl_str_starts(*s, literal)) {
+        return false;
+    }
+    *s = fl_str_skip(*s, literal.n);
+    return true;
+}
+
+static inline bool fl_str_take_char(struct fl_str *s, char c)
+{
+    if (s->n == 0 || *s->p != c) {
+        return false;
+    }
+    *s = fl_str_skip(*s, 1);
+    return true;
+}
+
 /* Reads decimal digits at the front of *s (at most 18) and steps over them; false when none. */
 static inline bool fl_str_take_number(struct fl_str *s, long *value_r)
 {

@@ -6,29 +6,6 @@
 
 enum { FRONT = 240, PATH_LEVELS = 6, UUID_N = 36, CONTAINER_ID_MIN = 12 };
 
-static bool take(struct fl_str *s, struct fl_str literal)
-{
-    if (!fl_str_starts(*s, literal)) {
-        return false;
-    }
-    *s = fl_str_skip(*s, literal.n);
-    return true;
-}
-
-static bool take_char(struct fl_str *s, char c)
-{
-    if (s->n == 0 || *s->p != c) {
-        return false;
-    }
-    *s = fl_str_skip(*s, 1);
-    return true;
-}
-
-static struct fl_str head(struct fl_str s, size_t n)
-{
-    return (struct fl_str){s.p, n < s.n ? n : s.n};
-}
-
 /* ---- file names ---- */
 
 static bool is_joint(char c)
@@ -167,7 +144,7 @@ static bool system_log(struct fl_str name, struct fl_prefix *out)
     struct fl_str stem = without_suffix(name);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct fl_str s = stem;
-        if (take(&s, kinds[i]) && s.n > 1 && is_joint(*s.p)) {
+        if (fl_str_take(&s, kinds[i]) && s.n > 1 && is_joint(*s.p)) {
             s = fl_str_skip(s, 1);
         } else if (s = stem, fl_str_ends(s, kinds[i]) && s.n > kinds[i].n + 1 &&
                                  is_joint(s.p[s.n - kinds[i].n - 1])) {
@@ -213,7 +190,7 @@ static void host_in(struct fl_str name, struct fl_prefix *out)
 
 static void stream_in(struct fl_str name, struct fl_prefix *out)
 {
-    struct fl_str kind = head(name, 6);
+    struct fl_str kind = fl_str_head(name, 6);
     if (fl_str_eq(kind, FL_LIT("stderr")) || fl_str_eq(kind, FL_LIT("stdout"))) {
         out->stream = kind;
     }
@@ -227,7 +204,7 @@ static void file_name(struct fl_str name, struct fl_prefix *out)
     }
     struct fl_str stem = without_suffix(name);
     struct fl_str s = name;
-    if (take(&s, FL_LIT("workerlog.")) && fl_str_take_number(&s, &out->local_rank)) {
+    if (fl_str_take(&s, FL_LIT("workerlog.")) && fl_str_take_number(&s, &out->local_rank)) {
         return; /* PaddlePaddle: one file per device of this node */
     }
     ranks_in(stem, out);
@@ -238,9 +215,9 @@ static void file_name(struct fl_str name, struct fl_prefix *out)
 static void folder_name(struct fl_str name, struct fl_prefix *out)
 {
     struct fl_str s = name;
-    bool local = take(&s, FL_LIT("local_"));
+    bool local = fl_str_take(&s, FL_LIT("local_"));
     long number;
-    if (take(&s, FL_LIT("rank"))) {
+    if (fl_str_take(&s, FL_LIT("rank"))) {
         if (s.n && is_joint(*s.p)) {
             s = fl_str_skip(s, 1);
         }
@@ -309,16 +286,17 @@ static bool nccl_header(struct fl_str s, struct fl_prefix *out, long *gpu_r)
     struct fl_str node = {header.p, (size_t)(colon - header.p)};
     struct fl_str ids = fl_str_skip(header, node.n + 1);
     long number;
-    if (!fl_str_take_number(&ids, &number) || !take_char(&ids, ':') ||
+    if (!fl_str_take_number(&ids, &number) || !fl_str_take_char(&ids, ':') ||
         !fl_str_take_number(&ids, &number) || ids.n || !is_name(node) ||
         (!fl_is_alpha(*node.p) && !fl_host_name_is_ipv4(node) && node.n < 3)) {
         return false;
     }
     s = fl_str_skip(s, header.n);
-    if (!take(&s, FL_LIT(" [")) || !fl_str_take_number(&s, &number) || !take_char(&s, ']')) {
+    if (!fl_str_take(&s, FL_LIT(" [")) || !fl_str_take_number(&s, &number) ||
+        !fl_str_take_char(&s, ']')) {
         return false;
     }
-    if (!fl_str_find(head(s, FRONT), FL_LIT("NCCL"))) {
+    if (!fl_str_find(fl_str_head(s, FRONT), FL_LIT("NCCL"))) {
         return false;
     }
     out->node = node;
@@ -344,9 +322,9 @@ static bool take_syslog_time(struct fl_str *s)
     struct fl_str t = *s;
     if (month_name(t)) {
         t = fl_str_skip(t, 3);
-        take_char(&t, ' ');
-        take_char(&t, ' ');
-        if (!fl_str_take_number(&t, &number) || !take_char(&t, ' ')) {
+        fl_str_take_char(&t, ' ');
+        fl_str_take_char(&t, ' ');
+        if (!fl_str_take_number(&t, &number) || !fl_str_take_char(&t, ' ')) {
             return false;
         }
         struct fl_str clock = word(t);
@@ -361,7 +339,7 @@ static bool take_syslog_time(struct fl_str *s)
         }
         t = fl_str_skip(t, stamp.n);
     }
-    if (!take_char(&t, ' ')) {
+    if (!fl_str_take_char(&t, ' ')) {
         return false;
     }
     *s = t;
@@ -377,7 +355,7 @@ static bool syslog_header(struct fl_str s, struct fl_prefix *out)
     }
     struct fl_str node = word(s);
     s = fl_str_skip(s, node.n);
-    if (!take_char(&s, ' ') || !is_name(node) ||
+    if (!fl_str_take_char(&s, ' ') || !is_name(node) ||
         (!fl_is_alpha(*node.p) && !fl_host_name_is_ipv4(node))) {
         return false;
     }
@@ -396,10 +374,10 @@ static bool syslog_header(struct fl_str s, struct fl_prefix *out)
 /* `[host:pid]` of Open MPI and PMIx, `[host:227  :0:227]` of UCX. */
 static bool bracket_host(struct fl_str s, struct fl_prefix *out)
 {
-    if (!take_char(&s, '[')) {
+    if (!fl_str_take_char(&s, '[')) {
         return false;
     }
-    const char *close = s.n ? memchr(s.p, ']', head(s, 100).n) : NULL;
+    const char *close = s.n ? memchr(s.p, ']', fl_str_head(s, 100).n) : NULL;
     const char *colon = close ? memchr(s.p, ':', (size_t)(close - s.p)) : NULL;
     if (!colon) {
         return false;
@@ -421,7 +399,7 @@ static bool bracket_host(struct fl_str s, struct fl_prefix *out)
 /* `slurmstepd-HOST: error: ...` */
 static bool stepd_host(struct fl_str s, struct fl_prefix *out)
 {
-    if (!take(&s, FL_LIT("slurmstepd-"))) {
+    if (!fl_str_take(&s, FL_LIT("slurmstepd-"))) {
         return false;
     }
     struct fl_str node = word(s);
@@ -439,12 +417,13 @@ static bool rank_in_bracket(struct fl_str s, long *rank_r, bool *weak_r)
 {
     *weak_r = false;
     struct fl_str inside = fl_str_skip(s, 1);
-    if (take(&inside, FL_LIT("rank: ")) || take(&inside, FL_LIT("rank")) ||
-        take(&inside, FL_LIT("Rank ")) || take(&inside, FL_LIT("RANK "))) {
+    if (fl_str_take(&inside, FL_LIT("rank: ")) || fl_str_take(&inside, FL_LIT("rank")) ||
+        fl_str_take(&inside, FL_LIT("Rank ")) || fl_str_take(&inside, FL_LIT("RANK "))) {
         return fl_str_take_number(&inside, rank_r) && inside.n && *inside.p == ']';
     }
-    const char *close =
-        take(&inside, FL_LIT("PG ")) ? memchr(inside.p, ']', head(inside, 90).n) : NULL;
+    const char *close = fl_str_take(&inside, FL_LIT("PG "))
+                            ? memchr(inside.p, ']', fl_str_head(inside, 90).n)
+                            : NULL;
     if (!close) {
         return false;
     }
@@ -462,7 +441,7 @@ static bool rank_in_bracket(struct fl_str s, long *rank_r, bool *weak_r)
 
 static bool watchdog_rank(struct fl_str message, struct fl_prefix *out)
 {
-    struct fl_str s = head(message, FRONT);
+    struct fl_str s = fl_str_head(message, FRONT);
     for (const char *at; s.n && (at = memchr(s.p, '[', s.n)) != NULL;) {
         s = fl_str_skip(s, (size_t)(at - s.p));
         long rank = -1;
@@ -484,10 +463,10 @@ bool fl_prefix_from_message(struct fl_str message, struct fl_prefix *out, long *
     fl_prefix_init(out);
     struct fl_str s = message;
     if (s.n > 2 && *s.p == '[' && fl_is_digit(s.p[1])) {
-        const char *close = memchr(s.p, ']', head(s, 48).n);
+        const char *close = memchr(s.p, ']', fl_str_head(s, 48).n);
         if (close) {
             s = fl_str_skip(s, (size_t)(close - s.p) + 1);
-            take_char(&s, ' ');
+            fl_str_take_char(&s, ' ');
         }
     }
     bool found = nccl_header(s, out, &gpu) || bracket_host(s, out) || stepd_host(s, out) ||

@@ -25,29 +25,6 @@ struct peel {
     unsigned seen;
 };
 
-static bool take(struct fl_str *s, struct fl_str literal)
-{
-    if (!fl_str_starts(*s, literal)) {
-        return false;
-    }
-    *s = fl_str_skip(*s, literal.n);
-    return true;
-}
-
-static bool take_char(struct fl_str *s, char c)
-{
-    if (s->n == 0 || *s->p != c) {
-        return false;
-    }
-    *s = fl_str_skip(*s, 1);
-    return true;
-}
-
-static struct fl_str head(struct fl_str s, size_t n)
-{
-    return (struct fl_str){s.p, n < s.n ? n : s.n};
-}
-
 static size_t blanks(struct fl_str s)
 {
     size_t n = 0;
@@ -77,10 +54,11 @@ static bool peel_rank(struct peel *p)
 {
     struct fl_str s = p->rest;
     long rank;
-    if (!take(&s, FL_LIT("[rank")) || !fl_str_take_number(&s, &rank) || !take(&s, FL_LIT("]:"))) {
+    if (!fl_str_take(&s, FL_LIT("[rank")) || !fl_str_take_number(&s, &rank) ||
+        !fl_str_take(&s, FL_LIT("]:"))) {
         return false;
     }
-    take_char(&s, ' ');
+    fl_str_take_char(&s, ' ');
     p->out->rank = rank;
     return done(p, s, SEEN_RANK);
 }
@@ -116,7 +94,7 @@ static bool peel_role(struct peel *p)
     struct fl_str s = fl_str_skip(p->rest, digits);
     long local_rank;
     if (!is_role(role) || n - digits > LOCAL_DIGITS || !fl_str_take_number(&s, &local_rank) ||
-        !take(&s, FL_LIT("]:"))) {
+        !fl_str_take(&s, FL_LIT("]:"))) {
         return false;
     }
     p->out->local_rank = local_rank;
@@ -133,7 +111,7 @@ static bool peel_role(struct peel *p)
  * horovodrun. */
 static bool peel_mpi(struct peel *p, struct fl_str s)
 {
-    const char *close = memchr(s.p, ']', head(s, 80).n);
+    const char *close = memchr(s.p, ']', fl_str_head(s, 80).n);
     if (!close || s.n == 0 || *s.p != '[') {
         return false;
     }
@@ -148,7 +126,7 @@ static bool peel_mpi(struct peel *p, struct fl_str s)
         return false;
     }
     const char *mark = s.p;
-    if (!take(&s, FL_LIT("<stderr>:")) && !take(&s, FL_LIT("<stdout>:"))) {
+    if (!fl_str_take(&s, FL_LIT("<stderr>:")) && !fl_str_take(&s, FL_LIT("<stdout>:"))) {
         return false;
     }
     take_odd_blank(&s);
@@ -160,7 +138,7 @@ static bool peel_mpi(struct peel *p, struct fl_str s)
 /* The same with a date before it: `Fri Sep 25 16:52:53 2020[0]<stderr>:`. */
 static bool peel_dated_mpi(struct peel *p)
 {
-    struct fl_str s = head(p->rest, 64);
+    struct fl_str s = fl_str_head(p->rest, 64);
     bool dated = s.n > 24 && ((s.p[3] == ' ' && s.p[7] == ' ') || (s.p[4] == '-' && s.p[7] == '-'));
     const char *mark = dated ? fl_str_find(s, FL_LIT("]<std")) : NULL;
     const char *open = mark ? memrchr(s.p, '[', (size_t)(mark - s.p)) : NULL;
@@ -171,10 +149,10 @@ static bool peel_dated_mpi(struct peel *p)
 static bool peel_pod(struct peel *p)
 {
     struct fl_str s = p->rest;
-    if (!take(&s, FL_LIT("[pod/"))) {
+    if (!fl_str_take(&s, FL_LIT("[pod/"))) {
         return false;
     }
-    struct fl_str window = head(s, 400);
+    struct fl_str window = fl_str_head(s, 400);
     const char *close = fl_str_find(window, FL_LIT("]"));
     const char *slash = close ? memchr(s.p, '/', (size_t)(close - s.p)) : NULL;
     if (!slash || slash == s.p) {
@@ -182,7 +160,7 @@ static bool peel_pod(struct peel *p)
     }
     p->out->node = (struct fl_str){s.p, (size_t)(slash - s.p)};
     s = fl_str_skip(s, (size_t)(close - s.p) + 1);
-    take_char(&s, ' ');
+    fl_str_take_char(&s, ' ');
     return done(p, s, SEEN_OUTER);
 }
 
@@ -209,13 +187,13 @@ static bool peel_rank_word(struct peel *p)
 {
     struct fl_str s = p->rest;
     long rank;
-    bool word = take(&s, FL_LIT("[RANK ")) || take(&s, FL_LIT("[Rank "));
-    bool stays = !word && (take(&s, FL_LIT("[rank: ")) || take(&s, FL_LIT("[rank")));
-    if ((!word && !stays) || !fl_str_take_number(&s, &rank) || !take_char(&s, ']')) {
+    bool word = fl_str_take(&s, FL_LIT("[RANK ")) || fl_str_take(&s, FL_LIT("[Rank "));
+    bool stays = !word && (fl_str_take(&s, FL_LIT("[rank: ")) || fl_str_take(&s, FL_LIT("[rank")));
+    if ((!word && !stays) || !fl_str_take_number(&s, &rank) || !fl_str_take_char(&s, ']')) {
         return false;
     }
     p->out->rank = rank;
-    if (stays || !take_char(&s, ' ') || is_watchdog(s)) {
+    if (stays || !fl_str_take_char(&s, ' ') || is_watchdog(s)) {
         return false;
     }
     return done(p, s, SEEN_RANK);
@@ -243,14 +221,15 @@ static bool peel_task(struct peel *p)
     if (p->seen & ~(unsigned)(SEEN_OUTER | SEEN_HOST)) {
         return false;
     }
-    struct fl_str s = fl_str_skip(p->rest, blanks(head(p->rest, TASK_WIDTH)));
+    struct fl_str s = fl_str_skip(p->rest, blanks(fl_str_head(p->rest, TASK_WIDTH)));
     size_t padding = p->rest.n - s.n;
     long task;
     if (!fl_str_take_number(&s, &task)) {
         return false;
     }
     size_t width = p->rest.n - s.n;
-    if ((padding && width > TASK_WIDTH) || width - padding > TASK_DIGITS || !take_char(&s, ':')) {
+    if ((padding && width > TASK_WIDTH) || width - padding > TASK_DIGITS ||
+        !fl_str_take_char(&s, ':')) {
         return false;
     }
     if (s.n && *s.p != ' ') {
@@ -260,7 +239,7 @@ static bool peel_task(struct peel *p)
             return false;
         }
     }
-    take_char(&s, ' ');
+    fl_str_take_char(&s, ' ');
     p->out->rank = task;
     return done(p, s, SEEN_TASK);
 }
@@ -272,17 +251,18 @@ static bool peel_cri(struct peel *p)
     if (s.n < 28 || s.p[4] != '-' || s.p[10] != 'T') {
         return false;
     }
-    const char *blank = memchr(s.p, ' ', head(s, 40).n);
+    const char *blank = memchr(s.p, ' ', fl_str_head(s, 40).n);
     if (!blank) {
         return false;
     }
     s = fl_str_skip(s, (size_t)(blank - s.p) + 1);
-    struct fl_str stream = head(s, 6);
-    if (!take(&s, FL_LIT("stdout ")) && !take(&s, FL_LIT("stderr "))) {
+    struct fl_str stream = fl_str_head(s, 6);
+    if (!fl_str_take(&s, FL_LIT("stdout ")) && !fl_str_take(&s, FL_LIT("stderr "))) {
         return false;
     }
     bool partial = s.n && *s.p == 'P';
-    if ((!take_char(&s, 'F') && !take_char(&s, 'P')) || (s.n && *s.p != ' ' && *s.p != ':')) {
+    if ((!fl_str_take_char(&s, 'F') && !fl_str_take_char(&s, 'P')) ||
+        (s.n && *s.p != ' ' && *s.p != ':')) {
         return false;
     }
     blank = s.n ? memchr(s.p, ' ', s.n) : NULL;
@@ -326,11 +306,11 @@ static bool peel_host(struct peel *p)
     }
     struct fl_str name = {s.p, n};
     s = fl_str_skip(s, n);
-    if (n < 2 || !take_char(&s, ':') || (s.n && *s.p != ' ') || !fl_host_name_looks(name)) {
+    if (n < 2 || !fl_str_take_char(&s, ':') || (s.n && *s.p != ' ') || !fl_host_name_looks(name)) {
         return false;
     }
     bool address = fl_is_digit(*name.p);
-    if (!take_char(&s, ' ') ? !address : !address && is_value(s)) {
+    if (!fl_str_take_char(&s, ' ') ? !address : !address && is_value(s)) {
         return false;
     }
     p->out->node = name;
@@ -342,7 +322,8 @@ static bool peel_replica(struct peel *p, size_t word_n)
 {
     struct fl_str s = fl_str_skip(p->rest, word_n);
     long replica;
-    if (!take_char(&s, '/') || !fl_str_take_number(&s, &replica) || !take_char(&s, ' ')) {
+    if (!fl_str_take_char(&s, '/') || !fl_str_take_number(&s, &replica) ||
+        !fl_str_take_char(&s, ' ')) {
         return false;
     }
     if (!fl_str_starts(p->rest, FL_LIT("i."))) {
@@ -362,7 +343,7 @@ static bool peel_bench(struct peel *p, size_t word_n)
     struct fl_str s = fl_str_skip(p->rest, word_n);
     const char *mark = s.p;
     const char *dot = fl_str_find(word, FL_LIT("."));
-    if (!dot || (!take(&s, FL_LIT(" [stderr]")) && !take(&s, FL_LIT(" [stdout]")))) {
+    if (!dot || (!fl_str_take(&s, FL_LIT(" [stderr]")) && !fl_str_take(&s, FL_LIT(" [stdout]")))) {
         return false;
     }
     struct fl_str node = fl_str_skip(word, (size_t)(dot - word.p) + 1);
@@ -371,7 +352,7 @@ static bool peel_bench(struct peel *p, size_t word_n)
     if (fl_host_name_looks(node)) {
         p->out->node = node;
     }
-    take_char(&s, ' ');
+    fl_str_take_char(&s, ' ');
     p->out->stream = (struct fl_str){mark + 2, 6};
     return done(p, s, SEEN_OTHER);
 }
@@ -409,7 +390,7 @@ static void note_actor(struct fl_str name, struct fl_prefix *out)
         name.n = (size_t)(rank - name.p);
     }
     struct fl_str s = name;
-    if ((take(&s, FL_LIT("Worker_TP")) || take(&s, FL_LIT("VllmWorker TP"))) &&
+    if ((fl_str_take(&s, FL_LIT("Worker_TP")) || fl_str_take(&s, FL_LIT("VllmWorker TP"))) &&
         fl_str_take_number(&s, &number) && s.n == 0) {
         out->local_rank = number;
     }
@@ -420,14 +401,14 @@ static void note_actor(struct fl_str name, struct fl_prefix *out)
 static bool peel_actor_end(struct peel *p, struct fl_str s, struct fl_str name)
 {
     struct fl_str node = {0};
-    if (take(&s, FL_LIT(", ip="))) {
+    if (fl_str_take(&s, FL_LIT(", ip="))) {
         node.p = s.p;
         while (node.n < s.n && (fl_is_host_char(s.p[node.n]) || s.p[node.n] == ':')) {
             node.n++;
         }
         s = fl_str_skip(s, node.n);
     }
-    if (!take_char(&s, ')') || (s.n && !take_char(&s, ' '))) {
+    if (!fl_str_take_char(&s, ')') || (s.n && !fl_str_take_char(&s, ' '))) {
         return false;
     }
     note_actor(name, p->out);
@@ -446,15 +427,15 @@ static bool peel_actor(struct peel *p)
     struct fl_str inside = fl_str_skip(p->rest, 1);
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
         struct fl_str s = inside;
-        if (take(&s, services[i])) {
+        if (fl_str_take(&s, services[i])) {
             if (s.n > 2 && s.p[0] == ' ' && s.p[1] == '+') {
-                const char *close = memchr(s.p, ')', head(s, 32).n);
+                const char *close = memchr(s.p, ')', fl_str_head(s, 32).n);
                 s = fl_str_skip(s, close ? (size_t)(close - s.p) : 0);
             }
-            return peel_actor_end(p, s, head(inside, services[i].n));
+            return peel_actor_end(p, s, fl_str_head(inside, services[i].n));
         }
     }
-    const char *pid = fl_str_find(head(inside, ACTOR_MAX_N), FL_LIT(" pid="));
+    const char *pid = fl_str_find(fl_str_head(inside, ACTOR_MAX_N), FL_LIT(" pid="));
     if (!pid || pid == inside.p) {
         return false;
     }

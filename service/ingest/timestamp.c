@@ -18,21 +18,12 @@ struct when {
     bool zone;
 };
 
-static bool take_char(struct fl_str *s, char c)
-{
-    if (s->n == 0 || *s->p != c) {
-        return false;
-    }
-    *s = fl_str_skip(*s, 1);
-    return true;
-}
-
 static bool take_blank(struct fl_str *s)
 {
-    if (!take_char(s, ' ')) {
+    if (!fl_str_take_char(s, ' ')) {
         return false;
     }
-    take_char(s, ' ');
+    fl_str_take_char(s, ' ');
     return true;
 }
 
@@ -83,7 +74,7 @@ static void take_fraction(struct fl_str *s, int *ms_r)
 static bool take_half_day(struct fl_str *s, struct when *w)
 {
     struct fl_str t = *s;
-    take_char(&t, ' ');
+    fl_str_take_char(&t, ' ');
     bool pm = take_literal(&t, FL_LIT("PM"));
     if ((!pm && !take_literal(&t, FL_LIT("AM"))) || w->hour > 12 || (t.n && fl_is_alpha(*t.p))) {
         return false;
@@ -96,8 +87,8 @@ static bool take_half_day(struct fl_str *s, struct when *w)
 static bool take_clock(struct fl_str *s, struct when *w)
 {
     struct fl_str t = *s;
-    if (!take_digits(&t, 1, 2, &w->hour) || !take_char(&t, ':') ||
-        !take_digits(&t, 2, 2, &w->minute) || !take_char(&t, ':') ||
+    if (!take_digits(&t, 1, 2, &w->hour) || !fl_str_take_char(&t, ':') ||
+        !take_digits(&t, 2, 2, &w->minute) || !fl_str_take_char(&t, ':') ||
         !take_digits(&t, 2, 2, &w->second) || w->hour > 23 || w->minute > 59 || w->second > 60) {
         return false;
     }
@@ -112,8 +103,8 @@ static bool take_clock(struct fl_str *s, struct when *w)
 static void take_zone(struct fl_str *s, struct when *w)
 {
     struct fl_str t = *s;
-    bool apart = take_char(&t, ' ');
-    if ((!apart && take_char(&t, 'Z')) || take_literal(&t, FL_LIT("UTC")) ||
+    bool apart = fl_str_take_char(&t, ' ');
+    if ((!apart && fl_str_take_char(&t, 'Z')) || take_literal(&t, FL_LIT("UTC")) ||
         take_literal(&t, FL_LIT("GMT"))) {
         if (t.n == 0 || !fl_is_alpha(*t.p)) {
             w->zone = true;
@@ -131,7 +122,7 @@ static void take_zone(struct fl_str *s, struct when *w)
     if (take_digits(&t, 4, 4, &hours)) {
         minutes = hours % 100;
         hours /= 100;
-    } else if (!take_digits(&t, 2, 2, &hours) || !take_char(&t, ':') ||
+    } else if (!take_digits(&t, 2, 2, &hours) || !fl_str_take_char(&t, ':') ||
                !take_digits(&t, 2, 2, &minutes)) {
         return;
     }
@@ -197,8 +188,8 @@ static bool year_first(struct fl_str *s, struct when *w)
             return false;
         }
         char joint = *t.p;
-        if (!take_char(&t, joint) || !take_digits(&t, 1, 2, &w->month) || !take_char(&t, joint) ||
-            !take_digits(&t, 1, 2, &w->day)) {
+        if (!fl_str_take_char(&t, joint) || !take_digits(&t, 1, 2, &w->month) ||
+            !fl_str_take_char(&t, joint) || !take_digits(&t, 1, 2, &w->day)) {
             return false;
         }
     }
@@ -252,10 +243,10 @@ static bool month_first(struct fl_str *s, struct when *w)
         return false;
     }
     char joint = *t.p;
-    if (!take_char(&t, joint) || !take_digits(&t, 2, 2, &w->day)) {
+    if (!fl_str_take_char(&t, joint) || !take_digits(&t, 2, 2, &w->day)) {
         return false;
     }
-    if (take_char(&t, joint) && !take_third(&t, w)) {
+    if (fl_str_take_char(&t, joint) && !take_third(&t, w)) {
         return false;
     }
     if (w->month > 12 && w->day <= 12) {
@@ -263,8 +254,9 @@ static bool month_first(struct fl_str *s, struct when *w)
         w->month = w->day;
         w->day = day;
     }
-    take_char(&t, ',');
-    bool apart = w->year ? take_gap(&t) : take_char(&t, ' '); /* TensorRT: 11/17/2022-15:16:55 */
+    fl_str_take_char(&t, ',');
+    /* TensorRT: 11/17/2022-15:16:55 */
+    bool apart = w->year ? take_gap(&t) : fl_str_take_char(&t, ' ');
     if (!is_date(w) || !apart || !take_clock(&t, w)) {
         return false;
     }
@@ -281,9 +273,9 @@ static bool day_first(struct fl_str *s, struct when *w)
         return false;
     }
     char joint = *t.p;
-    if (!take_char(&t, joint) || !take_month(&t, &w->month) || !take_char(&t, joint) ||
-        !take_digits(&t, 4, 4, &w->year) || !is_year(w->year) || !is_date(w) || !take_gap(&t) ||
-        !take_clock(&t, w)) {
+    if (!fl_str_take_char(&t, joint) || !take_month(&t, &w->month) ||
+        !fl_str_take_char(&t, joint) || !take_digits(&t, 4, 4, &w->year) || !is_year(w->year) ||
+        !is_date(w) || !take_gap(&t) || !take_clock(&t, w)) {
         return false;
     }
     take_zone(&t, w);
@@ -298,12 +290,12 @@ static bool month_named(struct fl_str *s, struct when *w)
     if (!take_month(&t, &w->month) || !take_blank(&t) || !take_digits(&t, 1, 2, &w->day)) {
         return false;
     }
-    take_char(&t, ',');
-    if (!take_char(&t, ' ') || !is_date(w)) {
+    fl_str_take_char(&t, ',');
+    if (!fl_str_take_char(&t, ' ') || !is_date(w)) {
         return false;
     }
     struct fl_str year = t;
-    if (take_digits(&year, 4, 4, &w->year) && is_year(w->year) && take_char(&year, ' ')) {
+    if (take_digits(&year, 4, 4, &w->year) && is_year(w->year) && fl_str_take_char(&year, ' ')) {
         t = year;
     } else {
         w->year = 0;
@@ -313,12 +305,13 @@ static bool month_named(struct fl_str *s, struct when *w)
     }
     take_zone(&t, w);
     year = t;
-    if (!w->year && take_char(&year, ' ')) {
+    if (!w->year && fl_str_take_char(&year, ' ')) {
         struct fl_str name = year; /* CEST and the like say nothing we could count with */
         while (name.n && fl_is_alpha(*name.p)) {
             name = fl_str_skip(name, 1);
         }
-        year = name.n < year.n && year.n - name.n <= 4 && take_char(&name, ' ') ? name : year;
+        bool short_name = name.n < year.n && year.n - name.n <= 4;
+        year = short_name && fl_str_take_char(&name, ' ') ? name : year;
         if (take_digits(&year, 4, 4, &w->year) && is_year(w->year)) {
             t = year;
         } else {
@@ -334,7 +327,7 @@ static bool glog(struct fl_str *s, struct when *w)
 {
     struct fl_str t = fl_str_skip(*s, 1);
     int number;
-    if (!take_digits(&t, 3, 4, &number) || !take_char(&t, ' ')) {
+    if (!take_digits(&t, 3, 4, &number) || !fl_str_take_char(&t, ' ')) {
         return false;
     }
     w->month = number / 100;
