@@ -80,11 +80,6 @@ static enum fl_line_kind kind_of(void *ctx, struct fl_str line)
     return judge(m, line, c, n);
 }
 
-enum fl_line_kind fl_mine_kind(struct fl_mine *mine, struct fl_str line)
-{
-    return mine->set ? kind_of(mine, line) : FL_LINE_PLAIN;
-}
-
 enum fl_status fl_mine_new(const struct fl_ruleset *set, bool raw, struct fl_mine **out,
                            struct fl_err *err)
 {
@@ -165,16 +160,8 @@ static enum fl_status read_file(struct fl_mine *m, const char *path, struct fl_e
         status = fl_lines_new(m->raw ? 0 : FL_LINES_BARS, on_batch, m, &lines, err);
     }
     enum fl_status read = FL_OK;
-    for (size_t got = 1; status == FL_OK && read == FL_OK && got;) {
-        size_t room = 0;
-        char *p = fl_lines_room(lines, &room);
-        read = fl_source_read(src, p, room, &got, &fault);
-        if (read == FL_OK) {
-            status = fl_lines_filled(lines, got, err);
-        }
-    }
     if (status == FL_OK) {
-        status = fl_lines_end(lines, err);
+        status = fl_source_pour(src, lines, &read, &fault, err);
     }
     if (read != FL_OK) {
         fl_log(FL_LOG_WARN, "%s", fault.msg);

@@ -21,6 +21,3 @@ enum fl_status fl_mine_read(struct fl_mine *mine, const char *path, int group,
 
 struct fl_templates *fl_mine_templates(struct fl_mine *mine);
 const char *fl_mine_stream_name(const struct fl_mine *mine, uint32_t stream);
-
-/* Is the line alarming to the rule set? For texts that are no lines of a log, too. */
-enum fl_line_kind fl_mine_kind(struct fl_mine *mine, struct fl_str line);

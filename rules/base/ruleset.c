@@ -22,11 +22,6 @@ static const char attention_words[] =
     "invalid|corrupt|lost|unreachable|core dumped|assert|\\bnan\\b|nvrm|unexpected|mismatch|"
     "exit code|cancelled";
 
-struct fl_str fl_ruleset_lexicon(void)
-{
-    return FL_LIT(attention_words);
-}
-
 enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_ruleset **out,
                               struct fl_err *err)
 {

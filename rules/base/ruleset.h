@@ -156,8 +156,7 @@ uint32_t fl_ruleset_resolve(const struct fl_ruleset *set, uint32_t rule,
                             const struct fl_captures *captures);
 
 const struct fl_rule *fl_ruleset_find(const struct fl_ruleset *set, struct fl_str id);
-/* The lexicon of failure as a pattern: what the pattern `attention` is. */
-struct fl_str fl_ruleset_lexicon(void);
+
 const char *fl_role_name(enum fl_role role);
 const char *fl_state_name(enum fl_rule_state state);
 

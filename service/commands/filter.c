@@ -191,16 +191,8 @@ static enum fl_status pump(struct filter *f, const char *path, struct fl_err *er
         status = fl_lines_new(0, on_batch, f, &lines, err);
     }
     enum fl_status read = FL_OK;
-    for (size_t got = 1; status == FL_OK && read == FL_OK && got;) {
-        size_t room = 0;
-        char *p = fl_lines_room(lines, &room);
-        read = fl_source_read(src, p, room, &got, &fault);
-        if (read == FL_OK) {
-            status = fl_lines_filled(lines, got, err);
-        }
-    }
     if (status == FL_OK) {
-        status = fl_lines_end(lines, err);
+        status = fl_source_pour(src, lines, &read, &fault, err);
     }
     enum fl_status last = let_go(f, f->held_n, true, err);
     status = status == FL_OK ? last : status;

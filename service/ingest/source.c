@@ -6,6 +6,8 @@
  * would end in SIGBUS. */
 #include "service/ingest/source.h"
 
+#include "service/ingest/lines.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -521,4 +523,20 @@ enum fl_status fl_source_read(struct fl_source *src, char *bytes, size_t n, size
     }
     src->offset += *got_r;
     return status;
+}
+
+enum fl_status fl_source_pour(struct fl_source *src, struct fl_lines *lines,
+                              enum fl_status *read_r, struct fl_err *fault, struct fl_err *err)
+{
+    enum fl_status status = FL_OK;
+    *read_r = FL_OK;
+    for (size_t got = 1; status == FL_OK && *read_r == FL_OK && got;) {
+        size_t room = 0;
+        char *p = fl_lines_room(lines, &room);
+        *read_r = fl_source_read(src, p, room, &got, fault);
+        if (*read_r == FL_OK) {
+            status = fl_lines_filled(lines, got, err);
+        }
+    }
+    return status == FL_OK ? fl_lines_end(lines, err) : status;
 }

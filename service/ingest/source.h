@@ -33,6 +33,12 @@ void fl_source_on_stop(struct fl_source *src, bool (*stop)(void *ctx), void *ctx
 enum fl_status fl_source_read(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
                               struct fl_err *err) FL_MUST_USE;
 
+struct fl_lines;
+/* Reads all that is left into lines, and ends them: what could be read is delivered even when the
+ * reading fails (*read_r, with its message in fault). The status is that of the lines. */
+enum fl_status fl_source_pour(struct fl_source *src, struct fl_lines *lines, enum fl_status *read_r,
+                              struct fl_err *fault, struct fl_err *err) FL_MUST_USE;
+
 /* True once after the bytes began anew at offset 0 of a truncated, rewritten or rotated file: the
  * bytes of the last read are the first of it. A line begun before it is over. */
 bool fl_source_restarted(struct fl_source *src);
