@@ -7,12 +7,6 @@
 
 #include <stdio.h>
 
-static void key_text(struct fl_jw *w, const char *key, const char *text)
-{
-    fl_jw_key(w, key);
-    fl_jw_text(w, text);
-}
-
 static void key_str(struct fl_jw *w, const char *key, struct fl_str s)
 {
     fl_jw_key(w, key);
@@ -39,17 +33,17 @@ static void write_job(struct fl_jw *w, const struct fl_result *r)
     const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &n);
     fl_jw_key(w, "job");
     fl_jw_begin(w, '{');
-    key_text(w, "id", n ? streams[0].name : "");
+    fl_jw_key_text(w, "id", n ? streams[0].name : "");
     fl_jw_key(w, "streams");
     fl_jw_begin(w, '[');
     for (uint32_t i = 0; i < n; i++) {
         fl_jw_begin(w, '{');
-        key_text(w, "name", streams[i].name);
+        fl_jw_key_text(w, "name", streams[i].name);
         key_int(w, "lines", streams[i].lines);
         key_int(w, "bytes", (long)streams[i].bytes);
         key_int(w, "dropped", streams[i].dropped);
         if (streams[i].fault) {
-            key_text(w, "fault", streams[i].fault);
+            fl_jw_key_text(w, "fault", streams[i].fault);
         }
         fl_jw_end(w, '}');
     }
@@ -72,14 +66,14 @@ static void write_evidence(struct fl_jw *w, const struct fl_result *r,
     for (size_t i = 0; i < h->evidence_n; i++) {
         const struct fl_evidence *e = &h->evidence[i];
         fl_jw_begin(w, '{');
-        key_text(w, "file", stream_name(r, e->place.stream));
+        fl_jw_key_text(w, "file", stream_name(r, e->place.stream));
         key_int(w, "line", e->place.line);
         key_int(w, "offset", (long)e->place.offset);
         fl_jw_key(w, "text");
         fl_jw_str(w, e->text);
         key_int(w, "rank", e->place.rank);
         key_str(w, "node", e->place.node);
-        key_text(w, "rule", e->rule);
+        fl_jw_key_text(w, "rule", e->rule);
         fl_jw_end(w, '}');
     }
     fl_jw_end(w, ']');
@@ -92,11 +86,11 @@ static void write_symptoms(struct fl_jw *w, const struct fl_result *r)
     for (size_t i = 0; i < r->verdict.symptoms_n; i++) {
         const struct fl_symptom *s = &r->verdict.symptoms[i];
         fl_jw_begin(w, '{');
-        key_text(w, "cause", s->cause);
+        fl_jw_key_text(w, "cause", s->cause);
         key_int(w, "count", s->count);
         fl_jw_key(w, "first");
         fl_jw_begin(w, '{');
-        key_text(w, "file", stream_name(r, s->first.stream));
+        fl_jw_key_text(w, "file", stream_name(r, s->first.stream));
         key_int(w, "line", s->first.line);
         fl_jw_end(w, '}');
         fl_jw_end(w, '}');
@@ -146,12 +140,12 @@ static void write_hypotheses(struct fl_jw *w, const struct fl_result *r, bool ex
          i++) {
         const struct fl_hypothesis *h = &r->verdict.hypotheses[i];
         fl_jw_begin(w, '{');
-        key_text(w, "cause", h->cause->slug);
+        fl_jw_key_text(w, "cause", h->cause->slug);
         fl_jw_key(w, "confidence");
         fl_jw_num(w, h->confidence);
         write_evidence(w, r, h);
         if (h->explained_by) {
-            key_text(w, "explained_by", h->explained_by);
+            fl_jw_key_text(w, "explained_by", h->explained_by);
         }
         if (explain) {
             write_reasons(w, r, i);
@@ -168,12 +162,12 @@ static void write_signals(struct fl_jw *w, const struct fl_verdict *v)
     for (size_t i = 0; i < v->signals_n; i++) {
         const struct fl_signal *s = &v->signals[i];
         fl_jw_begin(w, '{');
-        key_text(w, "metric", s->metric);
-        key_text(w, "kind", s->kind);
+        fl_jw_key_text(w, "metric", s->metric);
+        fl_jw_key_text(w, "kind", s->kind);
         key_int(w, "from_step", s->from_step);
         key_int(w, "to_step", s->to_step);
         key_int(w, "rank", s->rank);
-        key_text(w, "severity", fl_severity_name(s->severity));
+        fl_jw_key_text(w, "severity", fl_severity_name(s->severity));
         fl_jw_key(w, "confidence");
         fl_jw_num(w, s->confidence);
         fl_jw_end(w, '}');
@@ -243,15 +237,15 @@ void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
     struct fl_jw w;
     fl_jw_init(&w, out, true);
     fl_jw_begin(&w, '{');
-    key_text(&w, "schema", "faultline.verdict/1");
+    fl_jw_key_text(&w, "schema", "faultline.verdict/1");
     write_job(&w, r);
-    key_text(&w, "verdict", fl_outcome_name(v->outcome));
-    key_text(&w, "cause", failed ? v->cause->slug : NULL);
-    key_text(&w, "category", failed ? v->cause->category : "none");
-    key_text(&w, "severity", fl_severity_name(v->severity));
+    fl_jw_key_text(&w, "verdict", fl_outcome_name(v->outcome));
+    fl_jw_key_text(&w, "cause", failed ? v->cause->slug : NULL);
+    fl_jw_key_text(&w, "category", failed ? v->cause->category : "none");
+    fl_jw_key_text(&w, "severity", fl_severity_name(v->severity));
     fl_jw_key(&w, "confidence");
     fl_jw_num(&w, v->confidence);
-    key_text(&w, "method", fl_method_name(v->method));
+    fl_jw_key_text(&w, "method", fl_method_name(v->method));
     fl_jw_key(&w, "summary");
     fl_jw_str(&w, v->summary);
     write_evidence(&w, r, failed ? &v->hypotheses[0] : &nothing);
@@ -260,7 +254,7 @@ void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
     write_places(&w, v);
     fl_jw_key(&w, "recoverable");
     fl_jw_bool(&w, v->recoverable);
-    key_text(&w, "action", v->action);
+    fl_jw_key_text(&w, "action", v->action);
     fl_jw_key(&w, "recovery");
     fl_jw_begin(&w, '[');
     for (size_t i = 0; i < v->recovery_n; i++) {

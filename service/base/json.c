@@ -386,6 +386,24 @@ void fl_jw_null(struct fl_jw *w)
     fl_buf_add_text(w->out, "null");
 }
 
+void fl_jw_key_str(struct fl_jw *w, const char *key, struct fl_str s)
+{
+    fl_jw_key(w, key);
+    fl_jw_str(w, s);
+}
+
+void fl_jw_key_text(struct fl_jw *w, const char *key, const char *text)
+{
+    fl_jw_key(w, key);
+    fl_jw_text(w, text);
+}
+
+void fl_jw_key_int(struct fl_jw *w, const char *key, int64_t value)
+{
+    fl_jw_key(w, key);
+    fl_jw_int(w, value);
+}
+
 void fl_jw_json(struct fl_jw *w, const fl_json *node)
 {
     if (cJSON_IsObject(node) || cJSON_IsArray(node)) {

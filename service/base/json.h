@@ -58,5 +58,9 @@ void fl_jw_int(struct fl_jw *w, int64_t value);
 void fl_jw_num(struct fl_jw *w, double value); /* up to 6 significant digits; not finite: null */
 void fl_jw_bool(struct fl_jw *w, bool value);
 void fl_jw_null(struct fl_jw *w);
+/* A key with its value. */
+void fl_jw_key_str(struct fl_jw *w, const char *key, struct fl_str s);
+void fl_jw_key_text(struct fl_jw *w, const char *key, const char *text);
+void fl_jw_key_int(struct fl_jw *w, const char *key, int64_t value);
 /* Writes a parsed value as it is. */
 void fl_jw_json(struct fl_jw *w, const fl_json *node);

@@ -81,27 +81,15 @@ static enum fl_status record_of(struct fl_incidents *store, const struct fl_rule
                  : FL_OK;
 }
 
-static void key_str(struct fl_jw *w, const char *key, struct fl_str value)
-{
-    fl_jw_key(w, key);
-    fl_jw_str(w, value);
-}
-
-static void key_int(struct fl_jw *w, const char *key, long value)
-{
-    fl_jw_key(w, key);
-    fl_jw_int(w, value);
-}
-
 static void write_record(struct fl_jw *w, const struct fl_rule_record *r, bool proved)
 {
-    key_int(w, "jobs", r->all_jobs);
-    key_int(w, "lines", r->all_lines);
-    key_int(w, "jobs_in_state", r->jobs);
-    key_int(w, "names_in_state", r->names);
-    key_int(w, "lines_in_state", r->lines);
-    key_int(w, "telling_lines", r->telling);
-    key_str(w, "last_seen", fl_str_of(r->last_seen));
+    fl_jw_key_int(w, "jobs", r->all_jobs);
+    fl_jw_key_int(w, "lines", r->all_lines);
+    fl_jw_key_int(w, "jobs_in_state", r->jobs);
+    fl_jw_key_int(w, "names_in_state", r->names);
+    fl_jw_key_int(w, "lines_in_state", r->lines);
+    fl_jw_key_int(w, "telling_lines", r->telling);
+    fl_jw_key_str(w, "last_seen", fl_str_of(r->last_seen));
     fl_jw_key(w, "proved");
     fl_jw_bool(w, proved);
 }
@@ -188,14 +176,14 @@ static enum fl_status use_json(void *ctx, const struct fl_rule_use *use, struct 
     struct fl_jw *w = ctx;
     (void)err;
     fl_jw_begin(w, '{');
-    key_str(w, "seen", use->seen);
-    key_str(w, "job", use->job);
-    key_str(w, "name", use->name);
-    key_str(w, "state", use->state);
-    key_int(w, "lines", use->lines);
-    key_int(w, "telling", use->telling);
-    key_int(w, "total", use->total);
-    key_str(w, "sample", use->sample);
+    fl_jw_key_str(w, "seen", use->seen);
+    fl_jw_key_str(w, "job", use->job);
+    fl_jw_key_str(w, "name", use->name);
+    fl_jw_key_str(w, "state", use->state);
+    fl_jw_key_int(w, "lines", use->lines);
+    fl_jw_key_int(w, "telling", use->telling);
+    fl_jw_key_int(w, "total", use->total);
+    fl_jw_key_str(w, "sample", use->sample);
     fl_jw_end(w, '}');
     return FL_OK;
 }
@@ -218,11 +206,11 @@ static enum fl_status change_json(void *ctx, const struct fl_rule_change *c, str
     struct fl_jw *w = ctx;
     (void)err;
     fl_jw_begin(w, '{');
-    key_str(w, "time", c->time);
-    key_str(w, "actor", c->actor);
-    key_str(w, "was", c->was);
-    key_str(w, "now", c->now);
-    key_str(w, "reason", c->reason);
+    fl_jw_key_str(w, "time", c->time);
+    fl_jw_key_str(w, "actor", c->actor);
+    fl_jw_key_str(w, "was", c->was);
+    fl_jw_key_str(w, "now", c->now);
+    fl_jw_key_str(w, "reason", c->reason);
     fl_jw_end(w, '}');
     return FL_OK;
 }

@@ -218,42 +218,24 @@ static void print_text(const struct fl_trial_report *r, struct fl_buf *out)
 
 /* ---- JSON ---- */
 
-static void key_text(struct fl_jw *w, const char *key, const char *text)
-{
-    fl_jw_key(w, key);
-    fl_jw_text(w, text);
-}
-
-static void key_str(struct fl_jw *w, const char *key, struct fl_str text)
-{
-    fl_jw_key(w, key);
-    fl_jw_str(w, text);
-}
-
-static void key_int(struct fl_jw *w, const char *key, long value)
-{
-    fl_jw_key(w, key);
-    fl_jw_int(w, value);
-}
-
 static void write_fault(struct fl_jw *w, const struct fl_trial_fault *f)
 {
     const struct fl_reach *r = &f->blame.reach;
     fl_jw_begin(w, '{');
-    key_text(w, "file", f->rule->file);
-    key_text(w, "rule", f->rule->id);
-    key_text(w, "kind", f->want ? "match" : "nomatch");
-    key_int(w, "number", (long)f->number);
-    key_text(w, "problem", what_of(f));
-    key_text(w, "list", f->rule->is_filter ? "pattern" : f->blame.list);
-    key_int(w, "list_number", (long)f->blame.number);
-    key_str(w, "pattern", f->blame.pattern);
-    key_str(w, "reached", (struct fl_str){f->blame.pattern.p, r->at});
-    key_str(w, "fails", (struct fl_str){f->blame.pattern.p + r->at, r->piece});
+    fl_jw_key_text(w, "file", f->rule->file);
+    fl_jw_key_text(w, "rule", f->rule->id);
+    fl_jw_key_text(w, "kind", f->want ? "match" : "nomatch");
+    fl_jw_key_int(w, "number", (long)f->number);
+    fl_jw_key_text(w, "problem", what_of(f));
+    fl_jw_key_text(w, "list", f->rule->is_filter ? "pattern" : f->blame.list);
+    fl_jw_key_int(w, "list_number", (long)f->blame.number);
+    fl_jw_key_str(w, "pattern", f->blame.pattern);
+    fl_jw_key_str(w, "reached", (struct fl_str){f->blame.pattern.p, r->at});
+    fl_jw_key_str(w, "fails", (struct fl_str){f->blame.pattern.p + r->at, r->piece});
     fl_jw_key(w, "caseless_matches");
     fl_jw_bool(w, f->blame.caseless);
-    key_str(w, "text", f->blame.text);
-    key_str(w, "matched", (struct fl_str){f->blame.text.p + r->start, r->end - r->start});
+    fl_jw_key_str(w, "text", f->blame.text);
+    fl_jw_key_str(w, "matched", (struct fl_str){f->blame.text.p + r->start, r->end - r->start});
     fl_jw_end(w, '}');
 }
 
@@ -264,19 +246,19 @@ static void write_lines(struct fl_jw *w, const char *key, const struct fl_trial_
     for (size_t i = 0; i < lines->first_n; i++) {
         const struct fl_trial_line *l = &lines->first[i];
         fl_jw_begin(w, '{');
-        key_text(w, "rule", l->rule);
+        fl_jw_key_text(w, "rule", l->rule);
         if (l->known_by) {
-            key_text(w, "known_by", l->known_by);
+            fl_jw_key_text(w, "known_by", l->known_by);
         }
-        key_text(w, "file", l->path);
-        key_int(w, "line", l->number);
-        key_str(w, "text", l->text);
+        fl_jw_key_text(w, "file", l->path);
+        fl_jw_key_int(w, "line", l->number);
+        fl_jw_key_str(w, "text", l->text);
         fl_jw_key(w, "counts");
         fl_jw_bool(w, l->counts);
         fl_jw_key(w, "captures");
         fl_jw_begin(w, '{');
         for (size_t k = 0; k < l->captures_n; k++) {
-            key_str(w, l->capture[k].name, l->capture[k].text);
+            fl_jw_key_str(w, l->capture[k].name, l->capture[k].text);
         }
         fl_jw_end(w, '}');
         fl_jw_end(w, '}');
@@ -288,11 +270,11 @@ static void write_verdict(struct fl_jw *w, const char *key, const struct fl_tria
 {
     fl_jw_key(w, key);
     fl_jw_begin(w, '{');
-    key_text(w, "verdict", fl_outcome_name(v->outcome));
-    key_text(w, "cause", v->cause ? v->cause->slug : NULL);
+    fl_jw_key_text(w, "verdict", fl_outcome_name(v->outcome));
+    fl_jw_key_text(w, "cause", v->cause ? v->cause->slug : NULL);
     fl_jw_key(w, "confidence");
     fl_jw_num(w, v->confidence);
-    key_text(w, "file", v->path);
+    fl_jw_key_text(w, "file", v->path);
     fl_jw_key(w, "line");
     if (v->path) {
         fl_jw_int(w, v->line);
@@ -305,10 +287,10 @@ static void write_verdict(struct fl_jw *w, const char *key, const struct fl_tria
 static void write_job(struct fl_jw *w, const struct fl_trial_job *j)
 {
     fl_jw_begin(w, '{');
-    key_text(w, "job", j->path);
-    key_int(w, "dangers", j->dangers.n);
+    fl_jw_key_text(w, "job", j->path);
+    fl_jw_key_int(w, "dangers", j->dangers.n);
     write_lines(w, "dangerous", &j->dangers);
-    key_int(w, "lines", j->matched.n);
+    fl_jw_key_int(w, "lines", j->matched.n);
     write_lines(w, "first", &j->matched);
     fl_jw_key(w, "changed");
     fl_jw_bool(w, j->changed);
@@ -322,7 +304,7 @@ static void print_json(const struct fl_trial_report *r, struct fl_buf *out)
     struct fl_jw w;
     fl_jw_init(&w, out, true);
     fl_jw_begin(&w, '{');
-    key_text(&w, "schema", "faultline.rules-test/1");
+    fl_jw_key_text(&w, "schema", "faultline.rules-test/1");
     fl_jw_key(&w, "failed_samples");
     fl_jw_begin(&w, '[');
     for (const struct fl_trial_fault *f = r->faults; f; f = f->next) {
@@ -339,16 +321,16 @@ static void print_json(const struct fl_trial_report *r, struct fl_buf *out)
     fl_jw_end(&w, ']');
     fl_jw_key(&w, "summary");
     fl_jw_begin(&w, '{');
-    key_int(&w, "rules", (long)r->test->n);
-    key_int(&w, "bad_rules", (long)r->test->bad);
-    key_int(&w, "samples", r->samples);
-    key_int(&w, "failed", r->faults_n);
-    key_int(&w, "jobs", r->jobs_n);
-    key_int(&w, "unreadable", r->unreadable);
-    key_int(&w, "lines", r->matched);
-    key_int(&w, "dangers", r->dangers);
-    key_int(&w, "changed", r->changed);
-    key_int(&w, "causes_changed", r->causes_changed);
+    fl_jw_key_int(&w, "rules", (long)r->test->n);
+    fl_jw_key_int(&w, "bad_rules", (long)r->test->bad);
+    fl_jw_key_int(&w, "samples", r->samples);
+    fl_jw_key_int(&w, "failed", r->faults_n);
+    fl_jw_key_int(&w, "jobs", r->jobs_n);
+    fl_jw_key_int(&w, "unreadable", r->unreadable);
+    fl_jw_key_int(&w, "lines", r->matched);
+    fl_jw_key_int(&w, "dangers", r->dangers);
+    fl_jw_key_int(&w, "changed", r->changed);
+    fl_jw_key_int(&w, "causes_changed", r->causes_changed);
     fl_jw_end(&w, '}');
     fl_jw_end(&w, '}');
     fl_buf_add_text(out, "\n");
