@@ -55,7 +55,7 @@ enum fl_status fl_diagnosis_new(const struct fl_ruleset *set, struct fl_diagnosi
     fl_arena_init(&d->arena, ARENA_CAP);
     d->roll.arena = &d->arena;
     d->streams.arena = &d->arena;
-    d->series = (struct fl_series_set){.metrics = set->metrics, .arena = &d->arena};
+    fl_series_init(&d->series, set->metrics, &d->arena);
     d->findings = calloc(FL_FINDINGS_MAX, sizeof *d->findings);
     d->seen = calloc(set->line_patterns_n + 1U, 1);
     d->seen_stream = calloc(set->line_patterns_n + 1U, sizeof *d->seen_stream);
@@ -399,11 +399,10 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
 static bool is_source(struct fl_str message)
 {
     struct fl_str code = fl_str_ltrim(message);
-    if (fl_str_find(code, FL_LIT("AssertionError"))) { /* glued to the line by another rank */
-        return false;
-    }
-    return fl_str_starts(code, FL_LIT("raise ")) || fl_str_starts(code, FL_LIT("assert ")) ||
-           fl_str_starts(code, FL_LIT("except ")) || fl_str_starts(code, FL_LIT("return "));
+    bool quoted = fl_str_starts(code, FL_LIT("raise ")) || fl_str_starts(code, FL_LIT("assert ")) ||
+                  fl_str_starts(code, FL_LIT("except ")) || fl_str_starts(code, FL_LIT("return "));
+    /* the error may be glued to the line by another rank */
+    return quoted && !fl_str_find(code, FL_LIT("AssertionError"));
 }
 
 enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,

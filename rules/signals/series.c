@@ -4,6 +4,15 @@
 #include <math.h>
 #include <stdlib.h>
 
+void fl_series_init(struct fl_series_set *set, const struct fl_metrics *metrics,
+                    struct fl_arena *arena)
+{
+    *set = (struct fl_series_set){.metrics = metrics,
+                                  .step = fl_metrics_find(metrics, FL_LIT("step")),
+                                  .epoch = fl_metrics_find(metrics, FL_LIT("epoch")),
+                                  .arena = arena};
+}
+
 static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
                                    const struct fl_place *place)
 {
@@ -63,11 +72,10 @@ static size_t kind_of(struct fl_series *s, uint32_t present)
 static long whole_step(struct fl_series_set *set, struct fl_series *s, size_t kind, long step,
                        const struct fl_values *values)
 {
-    int metric = fl_metrics_find(set->metrics, FL_LIT("epoch"));
-    if (!fl_values_has(values, metric)) {
+    if (!fl_values_has(values, set->epoch)) {
         return step;
     }
-    double epoch = values->value[metric];
+    double epoch = values->value[set->epoch];
     double epochs = epoch - s->kinds[kind].epoch;
     bool anew = epochs > 0 && (step < s->kinds[kind].step ||
                                (step == s->kinds[kind].step && epochs >= 1)); /* one line an epoch */
@@ -118,17 +126,15 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
         return;
     }
     fl_metrics_read(set->metrics, text, values);
-    int step_metric = fl_metrics_find(set->metrics, FL_LIT("step"));
-    int epoch_metric = fl_metrics_find(set->metrics, FL_LIT("epoch"));
-    uint32_t axis = (step_metric >= 0 ? 1U << step_metric : 0) |
-                    (epoch_metric >= 0 ? 1U << epoch_metric : 0);
+    uint32_t axis =
+        (set->step >= 0 ? 1U << set->step : 0) | (set->epoch >= 0 ? 1U << set->epoch : 0);
     struct fl_series *s = values->present & ~axis ? series_of(set, run, place) : NULL;
     if (!s) {
         return;
     }
-    if (step < 0 && fl_values_has(values, step_metric) && values->value[step_metric] >= 0 &&
-        values->value[step_metric] < 1e15) {
-        step = (long)values->value[step_metric];
+    if (step < 0 && fl_values_has(values, set->step) && values->value[set->step] >= 0 &&
+        values->value[set->step] < 1e15) {
+        step = (long)values->value[set->step];
     }
     struct fl_row *row = &s->last;
     size_t kind = kind_of(s, values->present & ~axis);

@@ -56,11 +56,17 @@ struct fl_series {
 
 struct fl_series_set {
     const struct fl_metrics *metrics; /* NULL: nothing is read */
+    int step;                         /* numbers of these metrics, -1: there are none */
+    int epoch;
     struct fl_arena *arena;
     struct fl_series *list[FL_SERIES_MAX];
     size_t n;
     size_t bytes; /* of rows */
 };
+
+/* metrics may be NULL. */
+void fl_series_init(struct fl_series_set *set, const struct fl_metrics *metrics,
+                    struct fl_arena *arena);
 
 /* One progress line. step: -1 when the pattern did not tell. values may hold captures already; what
  * the text says is added. place->node is not kept. */

@@ -339,7 +339,7 @@ static struct job *begin(void)
         abort();
     }
     fl_arena_init(&j->arena, 64 << 20);
-    j->set = (struct fl_series_set){.metrics = metrics, .arena = &j->arena};
+    fl_series_init(&j->set, metrics, &j->arena);
     j->place = (struct fl_place){.rank = -1, .local_rank = -1, .gpu = -1};
     j->noise = 7;
     return j;
