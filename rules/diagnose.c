@@ -330,18 +330,18 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
     }
 }
 
-static bool rest_holds(struct fl_diagnosis *d, const struct fl_matcher *m, struct fl_match_work *w,
-                       const struct fl_rule *rule, struct fl_str text)
+static bool rest_holds(struct fl_diagnosis *d, struct fl_match_work *w, const struct fl_rule *rule,
+                       struct fl_str text)
 {
     for (size_t i = 0; i < rule->all.n; i++) {
-        enum fl_match one = fl_matcher_try(m, w, rule->all.number[i], text, NULL);
+        enum fl_match one = fl_matcher_try(w, rule->all.number[i], text, NULL);
         d->errors += one == FL_MATCH_ERROR;
         if (one != FL_MATCH_YES) {
             return false;
         }
     }
     for (size_t i = 0; i < rule->none.n; i++) {
-        enum fl_match one = fl_matcher_try(m, w, rule->none.number[i], text, NULL);
+        enum fl_match one = fl_matcher_try(w, rule->none.number[i], text, NULL);
         d->errors += one == FL_MATCH_ERROR;
         if (one != FL_MATCH_NO) {
             return false;
@@ -373,7 +373,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
         return;
     }
     struct fl_captures *c = &hits->captures[hits->n < 64 ? hits->n : 63];
-    enum fl_match answer = fl_matcher_try(d->set->lines, d->lines, pattern, message, c);
+    enum fl_match answer = fl_matcher_try(d->lines, pattern, message, c);
     d->errors += answer == FL_MATCH_ERROR;
     if (answer != FL_MATCH_YES) {
         return;
@@ -389,7 +389,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
         return;
     }
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    if (spread || rest_holds(d, d->set->lines, d->lines, rule, message)) {
+    if (spread || rest_holds(d, d->lines, rule, message)) {
         hits->rule[hits->n++] = meant;
         hits->benign |= d->set->rules[meant].role == FL_ROLE_BENIGN;
     }
@@ -451,10 +451,10 @@ static bool event_matches(struct fl_diagnosis *d, uint32_t pattern, struct fl_st
                           struct fl_captures *c)
 {
     const struct fl_rule *rule = &d->set->rules[d->set->event_owner[pattern].rule];
-    enum fl_match answer = fl_matcher_try(d->set->events, d->events, pattern, text, c);
+    enum fl_match answer = fl_matcher_try(d->events, pattern, text, c);
     d->errors += answer == FL_MATCH_ERROR;
     return answer == FL_MATCH_YES && !rule->broken &&
-           rest_holds(d, d->set->events, d->events, rule, text);
+           rest_holds(d, d->events, rule, text);
 }
 
 /* A harmless event: what its lines were blamed for is taken back. */
@@ -477,7 +477,7 @@ bool fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
 {
     const struct fl_candidate *candidates = NULL;
     size_t n = 0;
-    if (fl_matcher_propose(d->set->events, d->events, text, &text, 1, &candidates, &n) != FL_OK) {
+    if (fl_matcher_propose(d->events, text, &candidates, &n) != FL_OK) {
         d->errors++;
         return false;
     }

@@ -7,7 +7,7 @@ static bool is_alarming(const struct fl_ruleset *set, struct fl_match_work *work
 {
     for (size_t i = 0; i < n; i++) {
         if (candidates[i].pattern == set->attention) {
-            return candidates[i].sure || fl_matcher_try(set->lines, work, set->attention, raw,
+            return candidates[i].sure || fl_matcher_try(work, set->attention, raw,
                                                         NULL) != FL_MATCH_NO;
         }
     }
@@ -24,7 +24,7 @@ bool fl_filter_drops(const struct fl_ruleset *set, struct fl_match_work *work, s
         }
         bool matches =
             candidates[i].sure ||
-            fl_matcher_try(set->lines, work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES;
+            fl_matcher_try(work, candidates[i].pattern, raw, NULL) == FL_MATCH_YES;
         if (matches && !(owner->learned && is_alarming(set, work, raw, candidates, n))) {
             *rule_r = owner->rule;
             return true;

@@ -193,7 +193,7 @@ static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c
             p.rules |= diagnoses;
             p.blames |= diagnoses && rule->role <= FL_ROLE_CONFIRMATION;
         } else if (pattern == job->set->attention) {
-            p.trouble = c[i].sure || fl_matcher_try(job->set->lines, job->work, pattern, text,
+            p.trouble = c[i].sure || fl_matcher_try(job->work, pattern, text,
                                                     NULL) != FL_MATCH_NO;
         } else if (pattern == job->set->traceback) {
             p.opens = true;
@@ -278,12 +278,11 @@ static void on_line(struct fl_job *job, struct fl_str text, const struct fl_line
 static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
 {
     struct fl_job *job = ctx;
-    enum fl_status status =
-        fl_matcher_batch(job->set->lines, job->work, batch->block, batch->texts, batch->n);
+    enum fl_status status = fl_matcher_batch(job->work, batch->texts, batch->n);
     for (size_t i = 0; status == FL_OK && i < batch->n; i++) {
         const struct fl_candidate *c = NULL;
         size_t n = 0;
-        status = fl_matcher_line(job->set->lines, job->work, i, &c, &n);
+        status = fl_matcher_line(job->work, i, &c, &n);
         if (n || job->events.open_n) {
             on_line(job, batch->texts[i], &batch->at[i], c, n);
         } else {

@@ -57,7 +57,7 @@ static enum fl_line_kind judge(struct fl_mine *m, struct fl_str line, const stru
         bool counts = rule ? !rule->is_filter && !rule->broken && owner.kind == 0
                            : c[i].pattern == m->set->attention;
         if (!counts || (kind == FL_LINE_PROGRESS && rule && is_routine(rule)) ||
-            fl_matcher_try(m->set->lines, m->work, c[i].pattern, rule ? message : line, NULL) ==
+            fl_matcher_try(m->work, c[i].pattern, rule ? message : line, NULL) ==
                 FL_MATCH_NO) {
             continue;
         }
@@ -74,7 +74,7 @@ static enum fl_line_kind kind_of(void *ctx, struct fl_str line)
     struct fl_mine *m = ctx;
     const struct fl_candidate *c = NULL;
     size_t n = 0;
-    if (fl_matcher_propose(m->set->lines, m->work, line, &line, 1, &c, &n) != FL_OK) {
+    if (fl_matcher_propose(m->work, line, &c, &n) != FL_OK) {
         return FL_LINE_ALARMING; /* it cannot be told */
     }
     return judge(m, line, c, n);

@@ -69,7 +69,7 @@ void fl_tally_shadows(struct fl_tally *tally, struct fl_match_work *work, struct
         struct fl_prefix prefix;
         struct fl_str seen =
             rule->is_filter ? text : fl_str_skip(text, fl_prefix_peel(text, &prefix));
-        if (candidates[i].sure || fl_matcher_try(tally->set->lines, work, candidates[i].pattern,
+        if (candidates[i].sure || fl_matcher_try(work, candidates[i].pattern,
                                                  seen, NULL) == FL_MATCH_YES) {
             count(&tally->of[owner.rule], text);
             tally->of[owner.rule].telling += telling;

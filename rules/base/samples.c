@@ -5,11 +5,10 @@
 
 #include <stdio.h>
 
-/* A rule held against a text: what is asked of which matcher, and what a match stood for. */
+/* A rule held against a text: who is asked, and what a match stood for. */
 struct trial {
     const struct fl_ruleset *set;
     const struct fl_rule *rule;
-    const struct fl_matcher *matcher;
     struct fl_match_work *work;
     uint32_t meant;
 };
@@ -20,7 +19,7 @@ static enum fl_match any_of(struct trial *t, const struct fl_pattern_set *patter
     enum fl_match answer = FL_MATCH_NO;
     for (size_t i = 0; i < patterns->n; i++) {
         struct fl_captures c;
-        enum fl_match one = fl_matcher_try(t->matcher, t->work, patterns->number[i], text, &c);
+        enum fl_match one = fl_matcher_try(t->work, patterns->number[i], text, &c);
         if (one == FL_MATCH_YES && patterns == &t->rule->any) {
             t->meant = fl_ruleset_resolve(t->set, (uint32_t)(t->rule - t->set->rules), &c);
             one = t->meant == UINT32_MAX ? FL_MATCH_NO : one;
@@ -55,8 +54,7 @@ static enum fl_match judge(const struct fl_ruleset *set, const struct fl_rule *r
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
     bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-    struct trial t = {set, rule, event ? set->events : set->lines, event ? events : lines,
-                      UINT32_MAX};
+    struct trial t = {set, rule, event ? events : lines, UINT32_MAX};
     enum fl_match (*ask)(struct trial *, const struct fl_pattern_set *, struct fl_str) =
         spread ? any_line_of : any_of;
     enum fl_match answer = ask(&t, &rule->any, text);

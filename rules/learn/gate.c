@@ -128,7 +128,7 @@ static enum fl_status begin_trial(struct trial *t)
 
 static enum fl_match try_on(struct trial *t, struct fl_str text)
 {
-    return fl_matcher_try(t->matcher, t->work, 0, text, NULL);
+    return fl_matcher_try(t->work, 0, text, NULL);
 }
 
 static enum fl_status refuse(struct trial *t, const char *why)
@@ -293,7 +293,7 @@ static enum fl_status check_samples(struct trial *t)
 static bool knows(struct trial *t, uint32_t pattern, struct fl_str line)
 {
     for (int i = 0; i < 6; i++) {
-        if (fl_matcher_try(t->set->lines, t->lines, pattern, line, NULL) != FL_MATCH_NO) {
+        if (fl_matcher_try(t->lines, pattern, line, NULL) != FL_MATCH_NO) {
             return true;
         }
         const char *mark = fl_str_find(line, FL_LIT(": "));
@@ -311,7 +311,7 @@ static enum fl_status check_line(struct trial *t, struct fl_str line)
 {
     const struct fl_candidate *c = NULL;
     size_t n = 0;
-    if (fl_matcher_propose(t->set->lines, t->lines, line, &line, 1, &c, &n) != FL_OK) {
+    if (fl_matcher_propose(t->lines, line, &c, &n) != FL_OK) {
         return fl_fail(t->err, FL_NOMEM, "no memory to try the proposed rule");
     }
     for (size_t i = 0; i < n; i++) {
@@ -340,7 +340,7 @@ static enum fl_status check_lines(struct trial *t)
 static bool is_alarming(struct trial *t, struct fl_str line)
 {
     return t->set->attention != UINT32_MAX &&
-           fl_matcher_try(t->set->lines, t->lines, t->set->attention, line, NULL) != FL_MATCH_NO;
+           fl_matcher_try(t->lines, t->set->attention, line, NULL) != FL_MATCH_NO;
 }
 
 static enum fl_status check_own_samples(struct trial *t)

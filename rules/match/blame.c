@@ -134,12 +134,9 @@ struct search {
 /* Does head, options, part, with all groups closed, match? */
 static bool holds(struct search *s, struct fl_str options, struct fl_str part)
 {
-    struct fl_matcher *matcher = NULL;
-    struct fl_match_work *work = NULL;
+    struct fl_programs *programs = NULL;
     struct fl_captures c = {.n = 0};
     struct fl_buf pattern;
-    uint32_t number = 0;
-    size_t at = 0;
     enum fl_match answer = FL_MATCH_NO;
     fl_buf_init(&pattern, TEXT_CAP);
     fl_buf_add_str(&pattern, fl_buf_str(&s->head));
@@ -148,21 +145,17 @@ static bool holds(struct search *s, struct fl_str options, struct fl_str part)
     for (size_t i = 0; i < s->open; i++) {
         fl_buf_add_text(&pattern, ")");
     }
+    struct fl_pattern one = {fl_buf_str(&pattern), s->flags};
     s->status = pattern.failed ? fl_fail(s->err, pattern.failed, "pattern too long to look into")
-                               : fl_matcher_new(&matcher, s->err);
-    if (s->status == FL_OK &&
-        fl_matcher_add(matcher, fl_buf_str(&pattern), s->flags, &number, &at, NULL) == FL_OK) {
-        s->status = fl_match_work_new(matcher, &work, s->err);
-        if (s->status == FL_OK) {
-            answer = fl_matcher_try(matcher, work, number, s->text, &c);
-        }
+                               : fl_programs_new(&one, 1, &programs, s->err);
+    if (s->status == FL_OK) {
+        answer = fl_program_try(programs, 0, s->text, &c);
     }
     if (answer == FL_MATCH_YES) {
         s->start = c.start;
         s->end = c.end;
     }
-    fl_match_work_free(work);
-    fl_matcher_free(matcher);
+    fl_programs_free(programs);
     fl_buf_free(&pattern);
     return answer == FL_MATCH_YES;
 }
@@ -285,7 +278,6 @@ enum fl_status fl_pattern_reach(struct fl_str pattern, unsigned flags, struct fl
 }
 
 struct judge {
-    const struct fl_matcher *matcher;
     struct fl_match_work *work;
     unsigned flags;
     bool by_line;
@@ -318,7 +310,7 @@ static bool look(const struct judge *j, const char *list, const struct fl_patter
     do {
         struct fl_captures c = {.n = 0};
         struct fl_str one = next_text(j, &rest);
-        if (fl_matcher_try(j->matcher, j->work, set->number[i], one, &c) == FL_MATCH_YES) {
+        if (fl_matcher_try(j->work, set->number[i], one, &c) == FL_MATCH_YES) {
             out->text = one;
             out->reach = (struct fl_reach){set->text[i].n, 0, c.start, c.end};
             return true;
@@ -375,11 +367,10 @@ enum fl_status fl_rule_blame(const struct fl_ruleset *set, const struct fl_rule 
                              struct fl_err *err)
 {
     bool event = rule->scope == FL_SCOPE_EVENT;
-    struct judge j = {.matcher = event ? set->events : set->lines,
-                      .flags = event ? FL_PATTERN_LINES : 0,
+    struct judge j = {.flags = event ? FL_PATTERN_LINES : 0,
                       .by_line = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB,
                       .text = text};
-    enum fl_status status = fl_match_work_new(j.matcher, &j.work, err);
+    enum fl_status status = fl_match_work_new(event ? set->events : set->lines, &j.work, err);
     if (status == FL_OK) {
         status = find(&j, rule, got == FL_MATCH_YES, out, err);
     }

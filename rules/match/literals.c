@@ -17,7 +17,6 @@ struct reader {
     const char *end;
     bool caseless;
     const struct fl_grams *grams;
-    bool digits; /* literals may hold them */
     bool unsure; /* met something it does not know: no literals at all */
 };
 
@@ -28,6 +27,7 @@ static unsigned gram(const char *p)
     uint32_t word = 0;
     for (size_t i = 0; i < 4; i++) {
         unsigned char c = (unsigned char)p[i];
+        c = fl_is_digit((char)c) ? '0' : c;
         word = word << 8 | (c >= 'A' && c <= 'Z' ? c + 32U : c);
     }
     return (word * 2654435761U) >> 17;
@@ -224,7 +224,7 @@ static void take_byte(struct reader *r, char byte, struct fl_literals *best,
 {
     bool repeats = false;
     bool needed = take_quantifier(r, &repeats);
-    if (!needed || (fl_is_digit(byte) && !r->digits)) {
+    if (!needed) {
         keep_run(r, best, run);
         return;
     }
@@ -232,7 +232,7 @@ static void take_byte(struct reader *r, char byte, struct fl_literals *best,
         keep_run(r, best, run);
     }
     run->caseless = run->n ? run->caseless || r->caseless : r->caseless;
-    run->bytes[run->n++] = byte;
+    run->bytes[run->n++] = fl_is_digit(byte) ? '0' : byte;
     if (repeats) {
         keep_run(r, best, run);
     }
@@ -307,23 +307,12 @@ static void take_set(struct reader *r, int depth, struct fl_literals *out)
     }
 }
 
-static void read_pattern(struct fl_str pattern, const struct fl_grams *grams, bool digits,
-                         struct fl_literals *out)
+void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct fl_literals *out)
 {
-    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .grams = grams,
-                       .digits = digits};
+    struct reader r = {.p = pattern.p, .end = pattern.p + pattern.n, .grams = grams};
     take_set(&r, 0, out);
     if (r.unsure || r.p < r.end) {
         out->n = 0;
         out->worth = 0;
-    }
-    out->digits = digits && out->n;
-}
-
-void fl_literals_of(struct fl_str pattern, const struct fl_grams *grams, struct fl_literals *out)
-{
-    read_pattern(pattern, grams, false, out);
-    if (out->n == 0) {
-        read_pattern(pattern, grams, true, out);
     }
 }

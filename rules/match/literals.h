@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which bytes must occur in every text that a pattern matches? A literal matcher that looks for
  * them decides where the pattern need not be tried at all.
+ * Digits are all one here, '0': the matcher looks into text whose digits were made '0', so that what
+ * it finds in a line it would find in all lines that differ in their digits only (shape.h).
  * Sound, not complete: when in doubt the answer is "none", and the pattern is tried everywhere. */
 #pragma once
 #include "service/base/str.h"
@@ -18,8 +20,7 @@ struct fl_literal {
 /* A set of which at least one member occurs in every match; empty when there is no such set. */
 struct fl_literals {
     size_t n;
-    int worth;   /* of the least telling member; 0 when empty */
-    bool digits; /* some members hold digits: only where there is no set without any */
+    int worth; /* of the least telling member; 0 when empty */
     struct fl_literal item[FL_LITERALS_MAX];
 };
 

@@ -5,28 +5,15 @@
  *
  * Borrows the texts of patterns; they must live as long as the matcher. Immutable after building;
  * share it between threads. Each thread brings its own struct fl_match_work, which owns the
- * compiled patterns and must not outlive the matcher.
- * Limits: FL_PATTERN_BYTES of pattern text, FL_PATTERN_CODE bytes compiled, match and depth limits
- * that shrink with the subject's length, so that one call stays in the milliseconds
- * (a match limit alone does not bound time: it counts steps, and a step may walk the subject). */
+ * compiled patterns (program.h) and must not outlive the matcher. */
 #pragma once
-#include "rules/match/captures.h"
-#include "service/base/arena.h"
-#include "service/base/status.h"
-#include "service/base/str.h"
-
-#include <stdint.h>
-
-enum { FL_PATTERN_BYTES = 2000, FL_PATTERN_CODE = 64 * 1024 };
-
-enum fl_match { FL_MATCH_NO, FL_MATCH_YES, FL_MATCH_ERROR };
+#include "rules/match/program.h"
 
 struct fl_matcher;
 struct fl_match_work;
 
 /* A pattern proposed for a line. */
 struct fl_candidate {
-    uint32_t line;
     uint32_t pattern;
     bool sure; /* it matches; try it for its captures only */
 };
@@ -34,15 +21,8 @@ struct fl_candidate {
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
 void fl_matcher_free(struct fl_matcher *matcher);
 
-/* Checks a pattern (byte mode) and gives it the next number from 0. A bad one is FL_SYNTAX, with
- * the text of the error and *at_r the offset. */
-enum fl_pattern_flags {
-    FL_PATTERN_LINES = 1,   /* ^ and $ match at inner line ends */
-    FL_PATTERN_SILENT = 2,  /* never proposed, only tried */
-    FL_PATTERN_TRUSTED = 4, /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
-    FL_PATTERN_ENOUGH = 8   /* once one of these says yes to a line, nobody asks the others; they are
-                               tried on the whole line */
-};
+/* Checks a pattern, unless it is trusted (see fl_pattern_check), and gives it the next number from
+ * 0. */
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;
 
@@ -63,11 +43,12 @@ enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_mat
                                  struct fl_err *err) FL_MUST_USE;
 void fl_match_work_free(struct fl_match_work *work);
 
-/* Proposes (line, pattern) pairs for lines that lie in order inside one block, pairs ordered by
- * line, then pattern. The result belongs to work and lasts until the next call. A line of which
- * nothing can be said for want of memory is FL_NOMEM. */
-enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_match_work *work,
-                                  struct fl_str block, const struct fl_str *lines, size_t lines_n,
+/* From now on the pattern is not proposed in this work; for patterns that the caller never tries. */
+void fl_match_work_mute(struct fl_match_work *work, uint32_t pattern);
+
+/* The patterns that may match a line by itself, in their order. The result belongs to work and lasts
+ * until the next call. FL_NOMEM: nothing can be said. */
+enum fl_status fl_matcher_propose(struct fl_match_work *work, struct fl_str line,
                                   const struct fl_candidate **out, size_t *out_n) FL_MUST_USE;
 
 /* The same for a stream, which goes through batches of lines: fl_matcher_batch, then fl_matcher_line
@@ -75,16 +56,13 @@ enum fl_status fl_matcher_propose(const struct fl_matcher *matcher, struct fl_ma
  * is remembered for its shape (shape.h): of later lines of the shape only those patterns are
  * proposed that may give another answer, or said yes. A pattern must always be tried on the same
  * part of a line (all of it, or what is behind a prefix that does not depend on digits' values). */
-enum fl_status fl_matcher_batch(const struct fl_matcher *matcher, struct fl_match_work *work,
-                                struct fl_str block, const struct fl_str *lines,
-                                size_t lines_n) FL_MUST_USE;
-enum fl_status fl_matcher_line(const struct fl_matcher *matcher, struct fl_match_work *work,
-                               size_t line, const struct fl_candidate **out,
-                               size_t *out_n) FL_MUST_USE;
+enum fl_status fl_matcher_batch(struct fl_match_work *work, const struct fl_str *lines,
+                                size_t n) FL_MUST_USE;
+enum fl_status fl_matcher_line(struct fl_match_work *work, size_t line,
+                               const struct fl_candidate **out, size_t *out_n) FL_MUST_USE;
 
-/* PCRE2's answer. captures may be NULL. FL_MATCH_ERROR: a limit was hit or memory ran out. */
-enum fl_match fl_matcher_try(const struct fl_matcher *matcher, struct fl_match_work *work,
-                             uint32_t pattern, struct fl_str subject,
+/* See fl_program_try. */
+enum fl_match fl_matcher_try(struct fl_match_work *work, uint32_t pattern, struct fl_str subject,
                              struct fl_captures *captures);
 
 /* "vectorscan 5.4.9 literals + PCRE2 10.42 JIT", for doctor. */

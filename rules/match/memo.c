@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 enum {
-    AHEAD = 16, /* lines whose shapes are found together */
+    AHEAD = 16, /* lines whose shapes are looked up together */
     NOTES = 32, /* candidates of a line whose answers are noted */
+    FRESH = 512 /* places for the unknown shapes of a batch */
 };
 
 struct note {
@@ -23,10 +24,12 @@ struct note {
 
 struct fl_memo {
     struct fl_shapes *shapes;
-    /* the batch in hand */
-    const struct fl_str *lines;
-    size_t lines_n;
-    uint64_t ahead[AHEAD];
+    /* the batch in hand, by line: */
+    uint64_t *hash;
+    const struct fl_shape **found; /* NULL, or what may have become another's since */
+    uint32_t *unknown;
+    size_t size;
+    uint64_t fresh[FRESH];
     /* the line of a new shape in hand; its notes are ordered by pattern */
     bool notes;
     uint64_t shape;
@@ -54,6 +57,9 @@ void fl_memo_free(struct fl_memo *memo)
 {
     if (memo) {
         fl_shapes_free(memo->shapes);
+        free(memo->hash);
+        free(memo->found);
+        free(memo->unknown);
         free(memo);
     }
 }
@@ -106,38 +112,72 @@ static void learn(struct fl_memo *memo)
     }
 }
 
-bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n)
+static bool make_room(struct fl_memo *memo, size_t n)
 {
-    learn(memo);
-    memo->lines = lines;
-    memo->lines_n = n;
-    return fl_shapes_pay(memo->shapes, n);
+    if (n <= memo->size) {
+        return true;
+    }
+    uint64_t *hash = realloc(memo->hash, n * sizeof *hash);
+    memo->hash = hash ? hash : memo->hash;
+    const struct fl_shape **found = realloc(memo->found, n * sizeof *found);
+    memo->found = found ? found : memo->found;
+    uint32_t *unknown = realloc(memo->unknown, n * sizeof *unknown);
+    memo->unknown = unknown ? unknown : memo->unknown;
+    memo->size = hash && found && unknown ? n : 0;
+    return memo->size == n;
 }
 
-static void look_ahead(struct fl_memo *memo, size_t line)
+/* Is it the first line of its shape in the batch? Perhaps, when another shape took the place. */
+static bool is_fresh(struct fl_memo *memo, uint64_t hash)
 {
-    size_t n = memo->lines_n - line < AHEAD ? memo->lines_n - line : AHEAD;
-    for (size_t i = 0; i < n; i++) {
-        memo->ahead[i] = fl_shape_of(memo->shapes, memo->lines[line + i]);
-        fl_shapes_fetch(memo->shapes, memo->ahead[i]);
+    uint64_t *place = &memo->fresh[hash / FL_SHAPES % FRESH];
+    bool fresh = *place != hash;
+    *place = hash;
+    return fresh;
+}
+
+bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n,
+                   const uint32_t **unknown, size_t *unknown_n)
+{
+    *unknown_n = 0;
+    learn(memo);
+    if (!fl_shapes_pay(memo->shapes, n) || !make_room(memo, n)) {
+        return false;
     }
+    memset(memo->fresh, 0, sizeof memo->fresh);
+    for (size_t i = 0; i < n; i += AHEAD) {
+        size_t end = n - i < AHEAD ? n : i + AHEAD;
+        fl_shapes_of(memo->shapes, lines + i, end - i, memo->hash + i);
+        for (size_t k = i; k < end; k++) {
+            fl_shapes_fetch(memo->shapes, memo->hash[k]);
+        }
+        for (size_t k = i; k < end; k++) {
+            memo->found[k] = fl_shapes_find(memo->shapes, memo->hash[k]);
+            if (!memo->found[k] && is_fresh(memo, memo->hash[k])) {
+                memo->unknown[(*unknown_n)++] = (uint32_t)k;
+            }
+        }
+    }
+    fl_shapes_asked(memo->shapes, n, n - *unknown_n);
+    *unknown = memo->unknown;
+    return true;
 }
 
 enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candidate **out,
                               size_t *out_n)
 {
     learn(memo);
-    if (line % AHEAD == 0) {
-        look_ahead(memo, line);
+    const struct fl_shape *shape = memo->found[line];
+    if (!shape || shape->hash != memo->hash[line]) { /* learned, or forgotten, in this batch */
+        shape = fl_shapes_find(memo->shapes, memo->hash[line]);
     }
-    const struct fl_shape *shape = fl_shapes_find(memo->shapes, memo->ahead[line % AHEAD]);
     if (!shape) {
         return FL_MEMORY_NONE;
     }
     uint32_t n = shape->n & ~FL_SHAPE_GUESS;
     for (uint32_t i = 0; i < n; i++) {
         memo->recalled[i] =
-            (struct fl_candidate){(uint32_t)line, shape->pattern[i] & ~FL_SHAPE_SURE,
+            (struct fl_candidate){shape->pattern[i] & ~FL_SHAPE_SURE,
                                   shape->pattern[i] >= FL_SHAPE_SURE};
     }
     *out = memo->recalled;
@@ -153,24 +193,15 @@ bool fl_memo_watches(const struct fl_memo *memo)
 void fl_memo_watch(struct fl_memo *memo, size_t line)
 {
     memo->notes = true;
-    memo->shape = memo->ahead[line % AHEAD];
+    memo->shape = memo->hash[line];
     memo->note_n = 0;
 }
 
 void fl_memo_note(struct fl_memo *memo, uint32_t pattern, bool enough)
 {
-    size_t at = memo->note_n;
-    while (at > 0 && memo->note[at - 1].pattern >= pattern) {
-        at--;
-    }
-    if (!memo->notes || (at < memo->note_n && memo->note[at].pattern == pattern)) {
-        return;
-    }
-    memo->notes = memo->note_n < NOTES;
+    memo->notes = memo->notes && memo->note_n < NOTES;
     if (memo->notes) {
-        memmove(&memo->note[at + 1], &memo->note[at], (memo->note_n - at) * sizeof *memo->note);
-        memo->note[at] = (struct note){pattern, enough, ANSWER_OPEN};
-        memo->note_n++;
+        memo->note[memo->note_n++] = (struct note){pattern, enough, ANSWER_OPEN};
     }
 }
 

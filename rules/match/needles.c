@@ -40,26 +40,6 @@ static bool want_all(struct fl_needles *needles, const struct fl_literals *set, 
     return true;
 }
 
-static bool add_digital(struct fl_needles *needles, const struct fl_literals *set,
-                        uint32_t pattern)
-{
-    struct fl_digital *more =
-        realloc(needles->digital, (needles->digital_n + set->n) * sizeof *more);
-    if (!more) {
-        return false;
-    }
-    needles->digital = more;
-    for (size_t i = 0; i < set->n; i++) {
-        struct fl_digital *one = &more[needles->digital_n++];
-        *one = (struct fl_digital){set->item[i], pattern};
-        for (size_t k = 0; k < one->literal.n; k++) {
-            char c = one->literal.bytes[k];
-            one->literal.bytes[k] = fl_is_digit(c) ? '0' : c;
-        }
-    }
-    return true;
-}
-
 static bool add_always(struct fl_needles *needles, uint32_t pattern)
 {
     uint32_t *more = realloc(needles->always, (needles->always_n + 1U) * sizeof *more);
@@ -75,7 +55,7 @@ enum fl_status fl_needles_add(struct fl_needles *needles, const struct fl_litera
                               uint32_t pattern)
 {
     bool ok = set->n ? want_all(needles, set, pattern) : add_always(needles, pattern);
-    return ok && (!set->digits || add_digital(needles, set, pattern)) ? FL_OK : FL_NOMEM;
+    return ok ? FL_OK : FL_NOMEM;
 }
 
 enum fl_status fl_needles_sort(struct fl_needles *needles)
@@ -111,26 +91,5 @@ void fl_needles_fini(struct fl_needles *needles)
     free(needles->first);
     free(needles->users);
     free(needles->always);
-    free(needles->digital);
     free(needles->wants);
-}
-
-bool fl_digital_occurs(const struct fl_digital *digital, struct fl_str line)
-{
-    const struct fl_literal *literal = &digital->literal;
-    for (size_t at = 0; at + literal->n <= line.n; at++) {
-        size_t i = 0;
-        for (; i < literal->n; i++) {
-            char c = line.p[at + i];
-            char want = literal->bytes[i];
-            c = fl_is_digit(c) ? '0' : c;
-            if (c != want && !(literal->caseless && (c | 32) == (want | 32))) {
-                break;
-            }
-        }
-        if (i == literal->n) {
-            return true;
-        }
-    }
-    return false;
 }

@@ -5,13 +5,6 @@
 #include "rules/match/literals.h"
 #include "service/base/status.h"
 
-/* A literal with digits, and the pattern that it proposes: of two lines that differ in digits only
- * perhaps for one. Its digits are '0' here. */
-struct fl_digital {
-    struct fl_literal literal;
-    uint32_t pattern;
-};
-
 struct fl_needles {
     struct fl_literal *list;
     uint32_t n;
@@ -19,8 +12,6 @@ struct fl_needles {
     uint32_t *users;
     uint32_t *always; /* patterns without a literal */
     uint32_t always_n;
-    struct fl_digital *digital;
-    uint32_t digital_n;
     struct fl_want *wants; /* until sorted */
     size_t wants_n;
     size_t wants_size;
@@ -34,6 +25,3 @@ enum fl_status fl_needles_add(struct fl_needles *needles, const struct fl_litera
 enum fl_status fl_needles_sort(struct fl_needles *needles) FL_MUST_USE;
 
 void fl_needles_fini(struct fl_needles *needles);
-
-/* Does the literal occur in the line, digits aside? */
-bool fl_digital_occurs(const struct fl_digital *digital, struct fl_str line);

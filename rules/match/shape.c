@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hash walks the line once, 32 bytes at a time where the CPU can, with every digit taken for a
  * '0'. Mixing is that of XXH3's accumulator (multiply the halves of data and key, add the data
- * crosswise), in four lanes. */
+ * crosswise), in four lanes that are multiplied in pairs at the end. */
 #include "rules/match/shape.h"
 
 #include "rules/match/quantifier.h"
@@ -19,7 +19,7 @@ enum {
     REST = 16 * WINDOW /* lines to go without, where it does not */
 };
 
-typedef uint64_t (*hasher)(const uint64_t *key, struct fl_str line);
+typedef void (*hasher)(const uint64_t *key, const struct fl_str *lines, size_t n, uint64_t *out);
 
 struct fl_shapes {
     struct fl_shape *table;
@@ -30,13 +30,6 @@ struct fl_shapes {
     size_t found;
     size_t resting; /* lines that are still to go without */
 };
-
-static uint64_t finish(uint64_t h)
-{
-    h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-    h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return h ^ (h >> 33);
-}
 
 /* The word with each digit made a '0'. */
 static uint64_t masked(uint64_t word)
@@ -60,34 +53,51 @@ static uint64_t mix(uint64_t acc, uint64_t data, uint64_t key)
     return acc + (data << 32 | data >> 32) + (keyed & UINT32_MAX) * (keyed >> 32);
 }
 
-static uint64_t hash_words(const uint64_t *key, struct fl_str line)
+static uint64_t fold(uint64_t a, uint64_t b)
 {
-    uint64_t acc[4] = {key[4], key[5], key[6], key[7]};
-    uint64_t turn = 0;
-    for (size_t i = 0; i < line.n; i += 8) {
-        uint64_t word = 0;
-        size_t n = line.n - i < 8 ? line.n - i : 8;
-        memcpy(&word, line.p + i, n);
-        size_t lane = i / 8 % 4;
-        acc[lane] = mix(acc[lane], masked(word), key[lane] + turn);
-        turn += lane == 3 ? UINT64_C(0x9e3779b97f4a7c15) : 0;
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t finish(const uint64_t *key, const uint64_t lane[4], size_t n)
+{
+    uint64_t h = n * UINT64_C(0x9e3779b185ebca87);
+    h += fold(lane[0] ^ key[6], lane[1] ^ key[7]) + fold(lane[2] ^ key[4], lane[3] ^ key[5]);
+    h = (h ^ h >> 37) * UINT64_C(0x165667919e3779f9);
+    h ^= h >> 32;
+    return h ? h : 1;
+}
+
+static void hash_words(const uint64_t *key, const struct fl_str *lines, size_t n, uint64_t *out)
+{
+    for (size_t k = 0; k < n; k++) {
+        struct fl_str line = lines[k];
+        uint64_t acc[4] = {key[4], key[5], key[6], key[7]};
+        uint64_t turn = 0;
+        for (size_t i = 0; i < line.n; i += 8) {
+            uint64_t word = 0;
+            size_t left = line.n - i < 8 ? line.n - i : 8;
+            memcpy(&word, line.p + i, left);
+            size_t lane = i / 8 % 4;
+            acc[lane] = mix(acc[lane], masked(word), key[lane] + turn);
+            turn += lane == 3 ? UINT64_C(0x9e3779b97f4a7c15) : 0;
+        }
+        out[k] = finish(key, acc, line.n);
     }
-    uint64_t h = line.n * UINT64_C(0x9e3779b185ebca87);
-    for (size_t i = 0; i < 4; i++) {
-        h = finish(h ^ acc[i]);
-    }
-    return h;
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static __m256i masked_avx2(__m256i v)
+#define AVX2 __attribute__((target("avx2")))
+
+AVX2 static inline __m256i masked_avx2(__m256i v)
 {
     __m256i t = _mm256_sub_epi8(v, _mm256_set1_epi8('0'));
     __m256i digit = _mm256_cmpeq_epi8(_mm256_min_epu8(t, _mm256_set1_epi8(9)), t);
     return _mm256_blendv_epi8(v, _mm256_set1_epi8('0'), digit);
 }
 
-__attribute__((target("avx2"))) static __m256i mix_avx2(__m256i acc, __m256i data, __m256i key)
+AVX2 static inline __m256i mix_avx2(__m256i acc, __m256i data, __m256i key)
 {
     __m256i keyed = _mm256_xor_si256(data, key);
     __m256i product = _mm256_mul_epu32(keyed, _mm256_srli_epi64(keyed, 32));
@@ -95,30 +105,54 @@ __attribute__((target("avx2"))) static __m256i mix_avx2(__m256i acc, __m256i dat
     return _mm256_add_epi64(acc, _mm256_add_epi64(crossed, product));
 }
 
-__attribute__((target("avx2"))) static uint64_t hash_avx2(const uint64_t *key, struct fl_str line)
+/* All bytes of a line of at most 32: its head and its tail, which overlap. */
+AVX2 static inline __m256i load_short(struct fl_str s)
 {
-    __m256i acc = _mm256_loadu_si256((const __m256i *)(const void *)(key + 4));
-    __m256i secret = _mm256_loadu_si256((const __m256i *)(const void *)key);
+    uint64_t head = 0;
+    uint64_t tail = 0;
+    if (s.n >= 16) {
+        __m128i low = _mm_loadu_si128((const __m128i *)(const void *)s.p);
+        __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(s.p + s.n - 16));
+        return _mm256_set_m128i(high, low);
+    }
+    if (s.n >= 8) {
+        memcpy(&head, s.p, 8);
+        memcpy(&tail, s.p + s.n - 8, 8);
+    } else if (s.n >= 4) {
+        memcpy(&head, s.p, 4);
+        memcpy(&tail, s.p + s.n - 4, 4);
+    } else if (s.n) {
+        head = (uint64_t)(unsigned char)s.p[0] << 16 | (uint64_t)(unsigned char)s.p[s.n / 2] << 8 |
+               (unsigned char)s.p[s.n - 1];
+    }
+    return _mm256_set_epi64x(0, 0, (long long)tail, (long long)head);
+}
+
+/* The last block of a long line ends where the line does. */
+AVX2 static void hash_avx2(const uint64_t *key, const struct fl_str *lines, size_t n, uint64_t *out)
+{
     const __m256i turn = _mm256_set1_epi64x((long long)UINT64_C(0x9e3779b97f4a7c15));
-    const char *p = line.p;
-    size_t left = line.n;
-    for (; left >= 32; p += 32, left -= 32) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
-        acc = mix_avx2(acc, masked_avx2(v), secret);
-        secret = _mm256_add_epi64(secret, turn);
+    const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)key);
+    for (size_t k = 0; k < n; k++) {
+        struct fl_str line = lines[k];
+        __m256i acc = _mm256_loadu_si256((const __m256i *)(const void *)(key + 4));
+        __m256i secret = first;
+        __m256i last;
+        uint64_t lane[4];
+        if (line.n > 32) {
+            for (size_t at = 0; at < line.n - 32; at += 32) {
+                __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(line.p + at));
+                acc = mix_avx2(acc, masked_avx2(v), secret);
+                secret = _mm256_add_epi64(secret, turn);
+            }
+            last = _mm256_loadu_si256((const __m256i *)(const void *)(line.p + line.n - 32));
+        } else {
+            last = load_short(line);
+        }
+        acc = mix_avx2(acc, masked_avx2(last), secret);
+        _mm256_storeu_si256((__m256i *)(void *)lane, acc);
+        out[k] = finish(key, lane, line.n);
     }
-    if (left) {
-        char last[32] = {0};
-        memcpy(last, p, left);
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)last);
-        acc = mix_avx2(acc, masked_avx2(v), secret);
-    }
-    uint64_t lane[4];
-    _mm256_storeu_si256((__m256i *)(void *)lane, acc);
-    uint64_t h = line.n * UINT64_C(0x9e3779b185ebca87);
-    h = (h ^ lane[0]) * UINT64_C(0xff51afd7ed558ccd) + lane[1];
-    h = (h ^ h >> 32 ^ lane[2]) * UINT64_C(0xc4ceb9fe1a85ec53) + lane[3];
-    return finish(h);
 }
 #endif
 
@@ -158,10 +192,10 @@ void fl_shapes_free(struct fl_shapes *shapes)
     }
 }
 
-uint64_t fl_shape_of(const struct fl_shapes *shapes, struct fl_str line)
+void fl_shapes_of(const struct fl_shapes *shapes, const struct fl_str *lines, size_t n,
+                  uint64_t *out)
 {
-    uint64_t hash = shapes->hash(shapes->key, line);
-    return hash ? hash : 1;
+    shapes->hash(shapes->key, lines, n, out);
 }
 
 void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash)
@@ -171,13 +205,11 @@ void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash)
     __builtin_prefetch(set + 64);
 }
 
-const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash)
+const struct fl_shape *fl_shapes_find(const struct fl_shapes *shapes, uint64_t hash)
 {
     const struct fl_shape *set = &shapes->table[(hash % SETS) * WAYS];
-    shapes->asked++;
     for (size_t i = 0; i < WAYS; i++) {
         if (set[i].hash == hash) {
-            shapes->found++;
             return &set[i];
         }
     }
@@ -206,6 +238,19 @@ bool fl_shapes_pay(struct fl_shapes *shapes, size_t n)
         shapes->asked = shapes->found = 0;
     }
     return shapes->resting == 0;
+}
+
+void fl_shapes_asked(struct fl_shapes *shapes, size_t n, size_t found)
+{
+    shapes->asked += n;
+    shapes->found += found;
+}
+
+void fl_shape_mask(char *out, struct fl_str line)
+{
+    for (size_t i = 0; i < line.n; i++) {
+        out[i] = fl_is_digit(line.p[i]) ? '0' : line.p[i];
+    }
 }
 
 /* Which digits a class holds: all, none, or some (then it tells them apart). p is behind the

@@ -27,16 +27,22 @@ struct fl_shapes;
 enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err) FL_MUST_USE;
 void fl_shapes_free(struct fl_shapes *shapes);
 
-uint64_t fl_shape_of(const struct fl_shapes *shapes, struct fl_str line);
+/* The hashes of the shapes of n lines; none is 0. */
+void fl_shapes_of(const struct fl_shapes *shapes, const struct fl_str *lines, size_t n,
+                  uint64_t *out);
 void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash); /* it will be looked up soon */
 
-/* NULL: not known. The entry lasts until the next put. */
-const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash);
+/* NULL: not known. Another put may give the entry to another shape. */
+const struct fl_shape *fl_shapes_find(const struct fl_shapes *shapes, uint64_t hash);
 void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape);
 
 /* Does looking up pay for the next n lines? Where shapes hardly repeat it does not, and is tried
- * again after a while. */
+ * again after a while. fl_shapes_asked tells how it went. */
 bool fl_shapes_pay(struct fl_shapes *shapes, size_t n);
+void fl_shapes_asked(struct fl_shapes *shapes, size_t n, size_t found);
+
+/* Writes the line with each digit made a '0'. */
+void fl_shape_mask(char *out, struct fl_str line);
 
 /* Can the pattern (PCRE2, byte mode) not tell one digit from another? No when in doubt. */
 bool fl_pattern_is_blind(struct fl_str pattern);

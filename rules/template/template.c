@@ -249,8 +249,8 @@ enum fl_status fl_templates_feed(struct fl_templates *t, const struct fl_templat
     t->batch++;
     for (size_t i = 0; status == FL_OK && i < lines->n; i += FL_TEMPLATE_AHEAD) {
         size_t n = lines->n - i < FL_TEMPLATE_AHEAD ? lines->n - i : FL_TEMPLATE_AHEAD;
+        fl_shapes_of(t->hasher, lines->texts + i, n, t->hashes);
         for (size_t k = 0; k < n; k++) {
-            t->hashes[k] = fl_shape_of(t->hasher, lines->texts[i + k]);
             __builtin_prefetch(set_of(t, t->hashes[k]));
         }
         for (size_t k = 0; status == FL_OK && k < n; k++) {

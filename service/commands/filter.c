@@ -64,28 +64,41 @@ static enum fl_status emit(struct filter *f, struct fl_str bytes, struct fl_err 
     return FL_OK;
 }
 
-/* Does a diagnosis rule know the line? Benign and routine roles do not protect. */
+/* Does a line that the pattern matches stay? Benign and routine roles do not protect. */
+static bool guards(const struct filter *f, uint32_t pattern)
+{
+    struct fl_pattern_owner owner = f->set->line_owner[pattern];
+    const struct fl_rule *rule = owner.rule == UINT32_MAX ? NULL : &f->set->rules[owner.rule];
+    return f->protects && rule && !rule->is_filter && !rule->broken && owner.kind == 0 &&
+           (rule->role <= FL_ROLE_CONFIRMATION || rule->role == FL_ROLE_SUCCESS);
+}
+
+static void mute_others(struct filter *f)
+{
+    for (uint32_t i = 0; i < f->set->line_patterns_n; i++) {
+        if (!guards(f, i) && !f->set->line_owner[i].drops && i != f->set->attention) {
+            fl_match_work_mute(f->work, i);
+        }
+    }
+}
+
+/* Does a diagnosis rule know the line? All are asked, also
+ * when the answer is plain: what was not asked of one line must be asked of all lines like it. */
 static bool is_known(struct filter *f, struct fl_str raw, const struct fl_candidate *c, size_t n)
 {
     struct fl_prefix prefix;
     struct fl_str message = {NULL, 0};
+    bool known = false;
     for (size_t i = 0; i < n; i++) {
-        struct fl_pattern_owner owner = f->set->line_owner[c[i].pattern];
-        const struct fl_rule *rule =
-            owner.rule == UINT32_MAX ? NULL : &f->set->rules[owner.rule];
-        bool guards = rule && !rule->is_filter && !rule->broken && owner.kind == 0 &&
-                      (rule->role <= FL_ROLE_CONFIRMATION || rule->role == FL_ROLE_SUCCESS);
-        if (!guards) {
+        if (!guards(f, c[i].pattern)) {
             continue;
         }
         if (!message.p) {
             message = fl_str_skip(raw, fl_prefix_peel(raw, &prefix));
         }
-        if (fl_matcher_try(f->set->lines, f->work, c[i].pattern, message, NULL) != FL_MATCH_NO) {
-            return true;
-        }
+        known |= fl_matcher_try(f->work, c[i].pattern, message, NULL) != FL_MATCH_NO;
     }
-    return false;
+    return known;
 }
 
 static void explain(const struct filter *f, const struct fate *fate)
@@ -142,8 +155,8 @@ static enum fl_status let_go(struct filter *f, size_t n, bool keep, struct fl_er
 static bool drops(struct filter *f, struct fl_str raw, const struct fl_candidate *c, size_t n,
                   uint32_t *rule_r)
 {
-    return n && fl_filter_drops(f->set, f->work, raw, c, n, rule_r) &&
-           !(f->protects && is_known(f, raw, c, n));
+    return !is_known(f, raw, c, n) &&
+           fl_filter_drops(f->set, f->work, raw, c, n, rule_r);
 }
 
 static enum fl_status judge(struct filter *f, const struct fl_batch *batch, size_t i,
@@ -155,7 +168,7 @@ static enum fl_status judge(struct filter *f, const struct fl_batch *batch, size
     bool whole = !(flags & (FL_LINE_CUT | FL_LINE_REST)); /* else it cannot be told: keep */
     *fate = (struct fate){.bytes = batch->texts[i],
                           .ended = !(flags & (FL_LINE_CUT | FL_LINE_OPEN))};
-    enum fl_status status = fl_matcher_line(f->set->lines, f->work, i, &c, &n);
+    enum fl_status status = fl_matcher_line(f->work, i, &c, &n);
     fate->drop = status == FL_OK && whole && drops(f, fate->bytes, c, n, &fate->rule);
     return status;
 }
@@ -166,8 +179,7 @@ static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct f
     size_t tail = f->protects ? PROTECTED : 0;
     size_t room = batch->n < tail ? tail - batch->n : 0;
     enum fl_status status = f->held_n > room ? let_go(f, f->held_n - room, false, err) : FL_OK;
-    enum fl_status matched =
-        fl_matcher_batch(f->set->lines, f->work, batch->block, batch->texts, batch->n);
+    enum fl_status matched = fl_matcher_batch(f->work, batch->texts, batch->n);
     for (size_t i = 0; status == FL_OK && matched == FL_OK && i < batch->n; i++) {
         struct fate fate;
         f->lines += !(batch->at[i].flags & FL_LINE_REST);
@@ -226,6 +238,9 @@ static enum fl_status run(struct filter *f, int argc, char **argv, struct fl_err
     f->drops = calloc(f->set->rules_n + 1U, sizeof *f->drops);
     if (status == FL_OK && !f->drops) {
         status = fl_fail(err, FL_NOMEM, "no memory for counting");
+    }
+    if (status == FL_OK) {
+        mute_others(f);
     }
     for (int i = 1; status == FL_OK && i < n; i++) {
         status = pump(f, paths[i], err);

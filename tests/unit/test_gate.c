@@ -291,7 +291,7 @@ struct judge {
 
 static bool matches(struct judge *j, struct fl_str line)
 {
-    return fl_matcher_try(j->matcher, j->work, 0, line, NULL) != FL_MATCH_NO;
+    return fl_matcher_try(j->work, 0, line, NULL) != FL_MATCH_NO;
 }
 
 /* The line as it stands, coloured, and as a launcher prints it. */
@@ -317,14 +317,14 @@ static bool stays(struct fl_match_work *work, struct fl_str line)
     const struct fl_candidate *c = NULL;
     size_t n = 0;
     bool kept = false;
-    CHECK_EQ_INT(fl_matcher_propose(book.set->lines, work, line, &line, 1, &c, &n), FL_OK);
+    CHECK_EQ_INT(fl_matcher_propose(work, line, &c, &n), FL_OK);
     for (size_t i = 0; i < n && !kept; i++) {
         uint32_t owner = book.set->line_owner[c[i].pattern].rule;
         bool guards = owner == UINT32_MAX
                           ? c[i].pattern == book.set->attention
                           : !book.set->rules[owner].is_filter &&
                                 book.set->rules[owner].role != FL_ROLE_BENIGN;
-        kept = guards && fl_matcher_try(book.set->lines, work, c[i].pattern, line, NULL) !=
+        kept = guards && fl_matcher_try(work, c[i].pattern, line, NULL) !=
                              FL_MATCH_NO;
     }
     return kept;
@@ -591,7 +591,7 @@ TEST(in_force_it_keeps_alarming_lines)
         size_t n = 0;
         uint32_t by = 0;
         struct fl_str line = fl_str_of(cases[i].line);
-        CHECK_EQ_INT(fl_matcher_propose(b.set->lines, work, line, &line, 1, &c, &n), FL_OK);
+        CHECK_EQ_INT(fl_matcher_propose(work, line, &c, &n), FL_OK);
         CHECK_EQ_INT(fl_filter_drops(b.set, work, line, c, n, &by), cases[i].drops);
     }
     fl_match_work_free(work);

@@ -54,7 +54,7 @@ TEST(table)
         {"abc{0}", ""},
         {"abc{2}{3}", "abc"},
         {"(?:abcd){2}{0}", ""},
-        {"abcd{2,3,4}efg", "abcd{"},
+        {"abcd{2,3,4}efg", "abcd{0,0,0}efg"},
         {"(?:abc{1d|efgh){0}", ""},
         {"abc{,2}", ""}, /* text or quantifier: releases of PCRE2 differ */
         {"ab", ""},
@@ -64,20 +64,17 @@ TEST(table)
         {"[^]x]def", "def"},
         {"[[:alpha:]]def", "def"},
         {"\\[rank\\d", "[rank"},
-        {"one.two2", "two"},
-        {"12:34 four5678", " four"}, /* digits vary: a run without them is preferred */
+        {"one.two2", "two0"}, /* digits are all one */
+        {"12:34 four5678", "00:00 four0000"},
         {"Xid \\d+: 79,", "Xid "},
-        {"Xid79", "Xid"},
-        {"s3://", "://"},
-        {"7090-tb", "-tb"},
-        {"507054", "507054"}, /* with them only where there is no other */
-        {"x86", "x86"},
-        {"(?i)Fp16", "i:Fp16"},
-        {"(?:e42|long)", "e42|long"},
+        {"s3://", "s0://"},
+        {"507054", "000000"},
+        {"(?i)Fp16", "i:Fp00"},
+        {"(?:e42|long)", "e00|long"},
         {"(?:e42|long) tail", " tail"},
-        {"(?:12ab|34cd)", "12ab|34cd"},
-        {"a\\.1b", "a.1b"},
-        {"9+123", "123"},
+        {"(?:12ab|34cd)", "00ab|00cd"},
+        {"a\\.1b", "a.0b"},
+        {"9+123", "000"},
         {"first|second", "first|second"},
         {"first|", ""},
         {"\\Qabc\\E", ""},
@@ -169,21 +166,15 @@ static void make(struct fl_buf *out, int depth)
     }
 }
 
-/* Does it say truly whether members hold digits? */
-static bool tells_digits(const struct fl_literals *set)
+/* As literals are looked for: a digit is '0'. */
+static char plain(char c)
 {
-    bool digits = false;
-    for (size_t i = 0; i < set->n; i++) {
-        for (size_t k = 0; k < set->item[i].n; k++) {
-            digits |= fl_is_digit(set->item[i].bytes[k]);
-        }
-    }
-    return digits == set->digits;
+    return fl_is_digit(c) ? '0' : c;
 }
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : plain(c);
 }
 
 static bool holds(struct fl_str text, const struct fl_literal *lit)
@@ -191,7 +182,7 @@ static bool holds(struct fl_str text, const struct fl_literal *lit)
     for (size_t i = 0; i + lit->n <= text.n; i++) {
         size_t k = 0;
         while (k < lit->n && (lit->caseless ? lower(text.p[i + k]) == lower(lit->bytes[k])
-                                            : text.p[i + k] == lit->bytes[k])) {
+                                            : plain(text.p[i + k]) == lit->bytes[k])) {
             k++;
         }
         if (k == lit->n) {
@@ -237,7 +228,6 @@ TEST(every_match_holds_a_literal)
     struct fl_buf pattern;
     long with_set = 0;
     long matched = 0;
-    long digital = 0; /* of these, with digits in the set */
     int before = test_failures;
     fl_buf_init(&pattern, 1 << 16);
     for (int i = 0; i < 40000 && test_failures == before; i++) {
@@ -250,18 +240,16 @@ TEST(every_match_holds_a_literal)
         pcre2_code *code = pcre2_compile((PCRE2_SPTR)fl_buf_text(&pattern), pattern.n, 0, &number,
                                          &at, NULL);
         fl_literals_of(fl_buf_str(&pattern), NULL, &set);
-        CHECK(tells_digits(&set));
         if (code && set.n) {
             bool matches = try_subjects(code, data, fl_buf_str(&pattern), &set);
             with_set++;
             matched += matches;
-            digital += matches && set.digits;
         }
         pcre2_code_free(code);
     }
-    CHECK(with_set > 2000 && matched > 500 && digital > 100);
-    fprintf(stderr, "       %ld patterns with literals, %ld of them matched something, %ld by digits\n",
-            with_set, matched, digital);
+    CHECK(with_set > 2000 && matched > 500);
+    fprintf(stderr, "       %ld patterns with literals, %ld of them matched something\n", with_set,
+            matched);
     fl_buf_free(&pattern);
     pcre2_match_data_free(data);
 }

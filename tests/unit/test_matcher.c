@@ -41,8 +41,6 @@ static const char *proposed(const struct setup *s, const char *text)
 {
     static char out[4096];
     struct fl_str lines[LINES_MAX];
-    const struct fl_candidate *c = NULL;
-    size_t n = 0;
     size_t lines_n = 0;
     size_t used = 0;
     const char *p = text;
@@ -54,11 +52,15 @@ static const char *proposed(const struct setup *s, const char *text)
         }
         p += len + 1;
     }
-    CHECK_EQ_INT(fl_matcher_propose(s->matcher, s->work, fl_str_of(text), lines, lines_n, &c, &n),
-                 FL_OK);
+    CHECK_EQ_INT(fl_matcher_batch(s->work, lines, lines_n), FL_OK);
     out[0] = '\0';
-    for (size_t i = 0; i < n && used < sizeof out; i++) {
-        used += (size_t)snprintf(out + used, sizeof out - used, "%u:%u ", c[i].line, c[i].pattern);
+    for (size_t line = 0; line < lines_n; line++) {
+        const struct fl_candidate *c = NULL;
+        size_t n = 0;
+        CHECK_EQ_INT(fl_matcher_line(s->work, line, &c, &n), FL_OK);
+        for (size_t i = 0; i < n && used < sizeof out; i++) {
+            used += (size_t)snprintf(out + used, sizeof out - used, "%zu:%u ", line, c[i].pattern);
+        }
     }
     return out;
 }
@@ -89,7 +91,7 @@ TEST(silent_ones_are_only_tried)
 {
     struct setup s = build(some, 3, FL_PATTERN_SILENT);
     CHECK_EQ_STR(proposed(&s, "out of memory step 4 killed"), "");
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("out of memory"), NULL), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("out of memory"), NULL), FL_MATCH_YES);
     end(&s);
 }
 
@@ -99,7 +101,7 @@ TEST(gives_captures)
     struct setup s = build(pattern, 1, 0);
     struct fl_captures c;
     struct fl_str text = FL_LIT("at step 40 loss nan");
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, text, &c), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, text, &c), FL_MATCH_YES);
     CHECK_EQ_INT((long long)c.start, 3);
     CHECK_EQ_INT((long long)c.end, (long long)text.n);
     int found = 0;
@@ -108,11 +110,11 @@ TEST(gives_captures)
         found += strcmp(c.item[i].name, "loss") == 0 && fl_str_eq(c.item[i].text, FL_LIT("nan"));
     }
     CHECK_EQ_INT(found, 2);
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("step 7"), &c), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("step 7"), &c), FL_MATCH_YES);
     for (size_t i = 0; i < c.n; i++) {
         CHECK(strcmp(c.item[i].name, "loss") != 0 || c.item[i].text.n == 0);
     }
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("none"), &c), FL_MATCH_NO);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("none"), &c), FL_MATCH_NO);
     end(&s);
 }
 
@@ -120,10 +122,10 @@ TEST(bytes_are_bytes)
 {
     static const char *const pattern[] = {"caf. noir", "line\\z"};
     struct setup s = build(pattern, 2, 0);
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("caf\xe9 noir"), NULL), FL_MATCH_YES);
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("caf\0 noir"), NULL), FL_MATCH_YES);
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 1, FL_LIT(""), NULL), FL_MATCH_NO);
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 1, (struct fl_str){NULL, 0}, NULL), FL_MATCH_NO);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("caf\xe9 noir"), NULL), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("caf\0 noir"), NULL), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 1, FL_LIT(""), NULL), FL_MATCH_NO);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 1, (struct fl_str){NULL, 0}, NULL), FL_MATCH_NO);
     end(&s);
 }
 
@@ -133,8 +135,8 @@ TEST(inner_lines)
     struct fl_str text = FL_LIT("Traceback\nValueError: x\nmore");
     struct setup lines = build(pattern, 1, FL_PATTERN_LINES);
     struct setup plain = build(pattern, 1, 0);
-    CHECK_EQ_INT(fl_matcher_try(lines.matcher, lines.work, 0, text, NULL), FL_MATCH_YES);
-    CHECK_EQ_INT(fl_matcher_try(plain.matcher, plain.work, 0, text, NULL), FL_MATCH_NO);
+    CHECK_EQ_INT(fl_matcher_try(lines.work, 0, text, NULL), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(plain.work, 0, text, NULL), FL_MATCH_NO);
     end(&lines);
     end(&plain);
 }
@@ -192,13 +194,13 @@ TEST(limits_runaways)
     text[sizeof text - 1] = '!'; /* else PCRE2 sees at once that it is not there */
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
     for (uint32_t i = 0; i < 2; i++) {
-        CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, i, (struct fl_str){text, sizeof text}, NULL),
+        CHECK_EQ_INT(fl_matcher_try(s.work, i, (struct fl_str){text, sizeof text}, NULL),
                      FL_MATCH_ERROR);
     }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
     CHECK(seconds < 1.0);
-    CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("aaac!"), NULL), FL_MATCH_YES);
+    CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("aaac!"), NULL), FL_MATCH_YES);
     end(&s);
 }
 
@@ -213,21 +215,22 @@ TEST(same_answers_without_vectorscan)
         }
         struct setup s = build(some, 4, 0);
         struct fl_str lines[LINES_MAX];
-        const struct fl_candidate *c = NULL;
         char got[2048] = "";
         size_t used = 0;
-        size_t n = 0;
         size_t lines_n = 0;
         for (const char *p = text; lines_n < 5; p += lines[lines_n++].n + 1) {
             lines[lines_n] = (struct fl_str){p, strcspn(p, "\n")};
         }
-        CHECK_EQ_INT(fl_matcher_propose(s.matcher, s.work, FL_LIT(text), lines, lines_n, &c, &n),
-                     FL_OK);
-        for (size_t i = 0; i < n; i++) {
-            if (fl_matcher_try(s.matcher, s.work, c[i].pattern, lines[c[i].line], NULL) ==
-                FL_MATCH_YES) {
-                used += (size_t)snprintf(got + used, sizeof got - used, "%u:%u ", c[i].line,
-                                         c[i].pattern);
+        CHECK_EQ_INT(fl_matcher_batch(s.work, lines, lines_n), FL_OK);
+        for (size_t line = 0; line < lines_n; line++) {
+            const struct fl_candidate *c = NULL;
+            size_t n = 0;
+            CHECK_EQ_INT(fl_matcher_line(s.work, line, &c, &n), FL_OK);
+            for (size_t i = 0; i < n; i++) {
+                if (fl_matcher_try(s.work, c[i].pattern, lines[line], NULL) == FL_MATCH_YES) {
+                    used += (size_t)snprintf(got + used, sizeof got - used, "%zu:%u ", line,
+                                             c[i].pattern);
+                }
             }
         }
         if (round == 0) {
@@ -262,17 +265,17 @@ TEST(late_ones_answer_alike)
             struct fl_str text = fl_str_of(texts[t]);
             struct fl_captures want = {.n = 0};
             struct fl_captures first = {.n = 0};
-            enum fl_match answer = fl_matcher_try(sure.matcher, sure.work, p, text, &want);
-            CHECK_EQ_INT(fl_matcher_try(fresh.matcher, fresh.work, p, text, &first), answer);
+            enum fl_match answer = fl_matcher_try(sure.work, p, text, &want);
+            CHECK_EQ_INT(fl_matcher_try(fresh.work, p, text, &first), answer);
             CHECK_EQ_INT(first.n, (long long)want.n);
             CHECK(want.n == 0 || fl_str_eq(first.item[0].text, want.item[0].text));
             for (int i = 0; i < 40; i++) {
-                CHECK_EQ_INT(fl_matcher_try(late.matcher, late.work, p, text, NULL), answer);
+                CHECK_EQ_INT(fl_matcher_try(late.work, p, text, NULL), answer);
             }
             end(&fresh);
         }
     }
-    CHECK_EQ_INT(fl_matcher_try(late.matcher, late.work, 1, fl_str_of(texts[1]), NULL),
+    CHECK_EQ_INT(fl_matcher_try(late.work, 1, fl_str_of(texts[1]), NULL),
                  FL_MATCH_YES);
     end(&sure);
     end(&late);
@@ -284,9 +287,9 @@ TEST(trusted_but_bad)
     static const char *const patterns[] = {"un(closed", "closed"};
     struct setup s = build(patterns, 2, FL_PATTERN_TRUSTED);
     for (int i = 0; i < 3; i++) {
-        CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 0, FL_LIT("unclosed"), NULL),
+        CHECK_EQ_INT(fl_matcher_try(s.work, 0, FL_LIT("unclosed"), NULL),
                      FL_MATCH_ERROR);
-        CHECK_EQ_INT(fl_matcher_try(s.matcher, s.work, 1, FL_LIT("unclosed"), NULL), FL_MATCH_YES);
+        CHECK_EQ_INT(fl_matcher_try(s.work, 1, FL_LIT("unclosed"), NULL), FL_MATCH_YES);
     }
     end(&s);
 }

@@ -55,7 +55,7 @@ static const char *meant(const char *rule_id, const char *line)
     struct fl_captures c;
     uint32_t index = UINT32_MAX;
     CHECK_EQ_INT(fl_match_work_new(set->lines, &work, NULL), FL_OK);
-    if (rule && fl_matcher_try(set->lines, work, rule->any.number[0], fl_str_of(line), &c) ==
+    if (rule && fl_matcher_try(work, rule->any.number[0], fl_str_of(line), &c) ==
                     FL_MATCH_YES) {
         index = fl_ruleset_resolve(set, (uint32_t)(rule - set->rules), &c);
     }

@@ -449,7 +449,7 @@ static bool matches(const struct pattern *p, const char *line)
     CHECK_EQ_INT(fl_matcher_add(m, fl_str_of(p->text), 0, &number, &at, NULL), FL_OK);
     CHECK_EQ_INT(fl_matcher_ready(m, NULL), FL_OK);
     CHECK_EQ_INT(fl_match_work_new(m, &work, NULL), FL_OK);
-    bool yes = fl_matcher_try(m, work, number, fl_str_of(line), NULL) == FL_MATCH_YES;
+    bool yes = fl_matcher_try(work, number, fl_str_of(line), NULL) == FL_MATCH_YES;
     fl_match_work_free(work);
     fl_matcher_free(m);
     return yes;
