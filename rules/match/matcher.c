@@ -175,16 +175,21 @@ void fl_match_work_mute(struct fl_match_work *work, uint32_t pattern)
     fl_sweep_mute(work->many, pattern);
 }
 
+static enum fl_status sweep_one(struct fl_match_work *w, struct fl_str line)
+{
+    fl_sweep_clear(w->one);
+    enum fl_status status = fl_sweep_add(w->one, line);
+    return status == FL_OK ? fl_sweep_run(w->one) : status;
+}
+
 enum fl_status fl_matcher_propose(struct fl_match_work *work, struct fl_str line,
                                   const struct fl_candidate **out, size_t *out_n)
 {
-    fl_sweep_clear(work->one);
-    enum fl_status status = fl_sweep_add(work->one, line);
+    enum fl_status status = sweep_one(work, line);
     if (status == FL_OK) {
-        status = fl_sweep_run(work->one);
-    }
-    if (status == FL_OK) {
-        fl_sweep_candidates(work->one, 0, out, out_n);
+        struct fl_candidate *found = NULL;
+        fl_sweep_candidates(work->one, 0, &found, out_n);
+        *out = found;
     }
     return status;
 }
@@ -217,23 +222,45 @@ enum fl_status fl_matcher_batch(struct fl_match_work *work, const struct fl_str 
     return status == FL_OK ? fl_sweep_run(work->many) : status;
 }
 
+/* Notes what is proposed for a line of a new shape. What was enough last time goes first. */
+static void note(struct fl_match_work *w, size_t line, struct fl_candidate *c, size_t n)
+{
+    uint32_t favourite = 0;
+    fl_memo_watch(w->memo, line);
+    for (size_t i = 0; i < n; i++) {
+        bool enough = w->matcher->patterns[c[i].pattern].flags & FL_PATTERN_ENOUGH;
+        fl_memo_note(w->memo, c[i].pattern, enough);
+    }
+    size_t i = fl_memo_favourite(w->memo, &favourite) ? 1 : n;
+    while (i < n && c[i].pattern != favourite) {
+        i++;
+    }
+    if (i < n) {
+        struct fl_candidate first = c[i];
+        memmove(c + 1, c, i * sizeof *c);
+        c[0] = first;
+    }
+}
+
 /* Nothing is known of the line's shape. */
-static enum fl_status look(struct fl_match_work *w, size_t line, const struct fl_candidate **out,
+static enum fl_status look(struct fl_match_work *w, size_t line, struct fl_candidate **out,
                            size_t *out_n)
 {
+    struct fl_sweep *sweep = w->many;
+    size_t k = 0;
     enum fl_status status = FL_OK;
     while (w->used < w->unknown_n && w->unknown[w->used] < line) {
         w->used++;
     }
     if (w->used < w->unknown_n && w->unknown[w->used] == line) {
-        fl_sweep_candidates(w->many, w->used, out, out_n);
+        k = w->used;
     } else { /* it was known when the batch began, or was to be by now */
-        status = fl_matcher_propose(w, w->lines[line], out, out_n);
+        sweep = w->one;
+        status = sweep_one(w, w->lines[line]);
     }
-    fl_memo_watch(w->memo, line);
-    for (size_t i = 0; status == FL_OK && i < *out_n; i++) {
-        uint32_t pattern = (*out)[i].pattern;
-        fl_memo_note(w->memo, pattern, w->matcher->patterns[pattern].flags & FL_PATTERN_ENOUGH);
+    if (status == FL_OK) {
+        fl_sweep_candidates(sweep, k, out, out_n);
+        note(w, line, *out, *out_n);
     }
     return status;
 }
@@ -241,19 +268,21 @@ static enum fl_status look(struct fl_match_work *w, size_t line, const struct fl
 enum fl_status fl_matcher_line(struct fl_match_work *work, size_t line,
                                const struct fl_candidate **out, size_t *out_n)
 {
+    struct fl_candidate *known = NULL;
     if (!work->recalls) {
-        fl_sweep_candidates(work->many, line, out, out_n);
+        fl_sweep_candidates(work->many, line, &known, out_n);
+        *out = known;
         return FL_OK;
     }
-    struct fl_candidate *known = NULL;
     enum fl_memory memory = fl_memo_recall(work->memo, line, &known, out_n);
     if (memory == FL_MEMORY_GUESS) {
         known[0].sure =
             fl_matcher_try(work, known[0].pattern, work->lines[line], NULL) == FL_MATCH_YES;
         memory = known[0].sure ? FL_MEMORY_ALL : FL_MEMORY_NONE;
     }
+    enum fl_status status = memory == FL_MEMORY_ALL ? FL_OK : look(work, line, &known, out_n);
     *out = known;
-    return memory == FL_MEMORY_ALL ? FL_OK : look(work, line, out, out_n);
+    return status;
 }
 
 const char *fl_matcher_engine(char *out, size_t n)

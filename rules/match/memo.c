@@ -8,7 +8,8 @@
 enum {
     AHEAD = 16, /* lines whose shapes are looked up together */
     NOTES = 32, /* candidates of a line whose answers are noted */
-    FRESH = 512 /* places for the unknown shapes of a batch */
+    FRESH = 512, /* places for the unknown shapes of a batch */
+    CROWDS = 1024 /* places for sets of patterns that met */
 };
 
 struct note {
@@ -22,11 +23,19 @@ struct note {
     } answer;
 };
 
+/* A shape of no or one pattern; others are looked up when their line's turn comes. */
+struct known {
+    uint32_t n; /* as in struct fl_shape, or LATER */
+    uint32_t pattern;
+};
+
+#define LATER UINT32_MAX
+
 struct fl_memo {
     struct fl_shapes *shapes;
-    /* the batch in hand, by line: */
-    uint64_t *hash;
-    const struct fl_shape **found; /* NULL, or what may have become another's since */
+    /* the batch in hand */
+    uint64_t *hash;      /* by line */
+    struct known *known; /* by line */
     uint32_t *unknown;
     size_t size;
     uint64_t fresh[FRESH];
@@ -35,6 +44,8 @@ struct fl_memo {
     uint64_t shape;
     struct note note[NOTES];
     size_t note_n;
+    uint32_t crowd; /* hash of those of which one is enough */
+    uint32_t favourite[CROWDS]; /* by crowd: the one that said yes, and one more; 0: none */
     struct fl_candidate recalled[FL_SHAPE_PATTERNS];
 };
 
@@ -58,7 +69,7 @@ void fl_memo_free(struct fl_memo *memo)
     if (memo) {
         fl_shapes_free(memo->shapes);
         free(memo->hash);
-        free(memo->found);
+        free(memo->known);
         free(memo->unknown);
         free(memo);
     }
@@ -119,11 +130,11 @@ static bool make_room(struct fl_memo *memo, size_t n)
     }
     uint64_t *hash = realloc(memo->hash, n * sizeof *hash);
     memo->hash = hash ? hash : memo->hash;
-    const struct fl_shape **found = realloc(memo->found, n * sizeof *found);
-    memo->found = found ? found : memo->found;
+    struct known *known = realloc(memo->known, n * sizeof *known);
+    memo->known = known ? known : memo->known;
     uint32_t *unknown = realloc(memo->unknown, n * sizeof *unknown);
     memo->unknown = unknown ? unknown : memo->unknown;
-    memo->size = hash && found && unknown ? n : 0;
+    memo->size = hash && known && unknown ? n : 0;
     return memo->size == n;
 }
 
@@ -152,8 +163,11 @@ bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n,
             fl_shapes_fetch(memo->shapes, memo->hash[k]);
         }
         for (size_t k = i; k < end; k++) {
-            memo->found[k] = fl_shapes_find(memo->shapes, memo->hash[k]);
-            if (!memo->found[k] && is_fresh(memo, memo->hash[k])) {
+            const struct fl_shape *shape = fl_shapes_find(memo->shapes, memo->hash[k]);
+            bool brief = shape && (shape->n & ~FL_SHAPE_GUESS) <= 1;
+            memo->known[k] = brief ? (struct known){shape->n, shape->pattern[0]}
+                                   : (struct known){LATER, 0};
+            if (!shape && is_fresh(memo, memo->hash[k])) {
                 memo->unknown[(*unknown_n)++] = (uint32_t)k;
             }
         }
@@ -167,22 +181,23 @@ enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candi
                               size_t *out_n)
 {
     learn(memo);
-    const struct fl_shape *shape = memo->found[line];
-    if (!shape || shape->hash != memo->hash[line]) { /* learned, or forgotten, in this batch */
-        shape = fl_shapes_find(memo->shapes, memo->hash[line]);
-    }
-    if (!shape) {
-        return FL_MEMORY_NONE;
-    }
-    uint32_t n = shape->n & ~FL_SHAPE_GUESS;
-    for (uint32_t i = 0; i < n; i++) {
-        memo->recalled[i] =
-            (struct fl_candidate){shape->pattern[i] & ~FL_SHAPE_SURE,
-                                  shape->pattern[i] >= FL_SHAPE_SURE};
+    uint32_t n = memo->known[line].n;
+    const uint32_t *pattern = &memo->known[line].pattern;
+    if (n == LATER) {
+        const struct fl_shape *shape = fl_shapes_find(memo->shapes, memo->hash[line]);
+        if (!shape) {
+            return FL_MEMORY_NONE;
+        }
+        n = shape->n;
+        pattern = shape->pattern;
     }
     *out = memo->recalled;
-    *out_n = n;
-    return shape->n & FL_SHAPE_GUESS ? FL_MEMORY_GUESS : FL_MEMORY_ALL;
+    *out_n = n & ~FL_SHAPE_GUESS;
+    for (size_t i = 0; i < *out_n; i++) {
+        memo->recalled[i] = (struct fl_candidate){pattern[i] & ~FL_SHAPE_SURE,
+                                                  pattern[i] >= FL_SHAPE_SURE};
+    }
+    return n & FL_SHAPE_GUESS ? FL_MEMORY_GUESS : FL_MEMORY_ALL;
 }
 
 bool fl_memo_watches(const struct fl_memo *memo)
@@ -195,6 +210,7 @@ void fl_memo_watch(struct fl_memo *memo, size_t line)
     memo->notes = true;
     memo->shape = memo->hash[line];
     memo->note_n = 0;
+    memo->crowd = 0;
 }
 
 void fl_memo_note(struct fl_memo *memo, uint32_t pattern, bool enough)
@@ -202,7 +218,14 @@ void fl_memo_note(struct fl_memo *memo, uint32_t pattern, bool enough)
     memo->notes = memo->notes && memo->note_n < NOTES;
     if (memo->notes) {
         memo->note[memo->note_n++] = (struct note){pattern, enough, ANSWER_OPEN};
+        memo->crowd = enough ? (memo->crowd ^ (pattern + 1)) * UINT32_C(2654435761) : memo->crowd;
     }
+}
+
+bool fl_memo_favourite(const struct fl_memo *memo, uint32_t *pattern)
+{
+    *pattern = memo->favourite[memo->crowd >> 22] - 1;
+    return memo->notes && memo->favourite[memo->crowd >> 22];
 }
 
 void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer, bool holds)
@@ -214,6 +237,9 @@ void fl_memo_answer(struct fl_memo *memo, uint32_t pattern, enum fl_match answer
         }
         if (answer == FL_MATCH_YES) {
             note->answer = holds ? ANSWER_YES : ANSWER_LIKELY;
+            if (note->enough) {
+                memo->favourite[memo->crowd >> 22] = pattern + 1;
+            }
         } else {
             note->answer = holds && answer == FL_MATCH_NO ? ANSWER_NO : ANSWER_OPEN;
         }

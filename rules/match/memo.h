@@ -28,8 +28,9 @@ enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candi
 void fl_memo_watch(struct fl_memo *memo, size_t line);
 
 /* Patterns in ascending order. enough: of all that are noted so, one that says yes makes the others
- * needless. */
+ * needless. Which of them that was when last the same ones were noted, fl_memo_favourite says. */
 void fl_memo_note(struct fl_memo *memo, uint32_t pattern, bool enough);
+bool fl_memo_favourite(const struct fl_memo *memo, uint32_t *pattern);
 
 /* Is the line in hand one of a shape that nothing is known of? */
 bool fl_memo_watches(const struct fl_memo *memo);

@@ -194,7 +194,7 @@ enum fl_status fl_sweep_run(struct fl_sweep *s)
     return s->failed ? FL_NOMEM : order(s);
 }
 
-void fl_sweep_candidates(const struct fl_sweep *sweep, size_t k, const struct fl_candidate **out,
+void fl_sweep_candidates(struct fl_sweep *sweep, size_t k, struct fl_candidate **out,
                          size_t *out_n)
 {
     *out = sweep->found + sweep->lines[k].first;

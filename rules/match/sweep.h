@@ -28,5 +28,5 @@ enum fl_status fl_sweep_add(struct fl_sweep *sweep, struct fl_str line) FL_MUST_
 enum fl_status fl_sweep_run(struct fl_sweep *sweep) FL_MUST_USE;
 
 /* The candidates of the k-th line that was added, in the order of their patterns. */
-void fl_sweep_candidates(const struct fl_sweep *sweep, size_t k, const struct fl_candidate **out,
+void fl_sweep_candidates(struct fl_sweep *sweep, size_t k, struct fl_candidate **out,
                          size_t *out_n);
