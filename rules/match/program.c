@@ -19,7 +19,7 @@ enum {
     CALM_STEPS = 10000,
     LEAST_STEPS = 500,
     JIT_STACK = 256 * 1024,
-    OFTEN = 16, /* tries of a trusted pattern before translating it pays */
+    OFTEN = 16, /* tries before translating pays */
 };
 
 struct program {
@@ -170,7 +170,7 @@ static struct program *program_of(struct fl_programs *programs, uint32_t pattern
     if (program->broken) {
         return NULL;
     }
-    if (!program->translated && (!(p->flags & FL_PATTERN_TRUSTED) || ++program->tries > OFTEN)) {
+    if (!program->translated && ++program->tries > OFTEN) {
         translate(program);
     }
     return program;

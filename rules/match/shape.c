@@ -7,12 +7,14 @@
 #include "rules/match/quantifier.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 enum {
+    HUGE = 2 << 20, /* bytes of a huge page: lookups are scattered */
     WAYS = 4,
     SETS = FL_SHAPES / WAYS,
     WINDOW = 4096,     /* lines after which it is asked whether looking up pays */
@@ -161,7 +163,11 @@ enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
     struct fl_shapes *s = calloc(1, sizeof *s);
     *out = s;
     if (s) {
-        s->table = calloc(FL_SHAPES, sizeof *s->table);
+        s->table = aligned_alloc(HUGE, (FL_SHAPES * sizeof *s->table + HUGE - 1) / HUGE * HUGE);
+        if (s->table) {
+            (void)madvise(s->table, FL_SHAPES * sizeof *s->table, MADV_HUGEPAGE);
+            memset(s->table, 0, FL_SHAPES * sizeof *s->table);
+        }
         s->oldest = calloc(SETS, sizeof *s->oldest);
     }
     if (!s || !s->table || !s->oldest) {

@@ -12,6 +12,7 @@ struct fl_lines {
     void *ctx;
     char *block;
     size_t n;
+    size_t given; /* bytes at its head that were delivered; they go with the next call */
     char *clean; /* the block without escape sequences, when it has any */
     struct fl_str *texts;
     struct fl_line_at *at;
@@ -133,11 +134,16 @@ static enum fl_status deliver(struct fl_lines *l, size_t used, size_t n, struct 
         }
     }
     struct fl_batch batch = {block, l->texts, l->at, n};
-    enum fl_status status = n ? l->sink(l->ctx, &batch, err) : FL_OK;
-    memmove(l->block, l->block + used, l->n - used);
-    l->n -= used;
-    l->offset += used;
-    return status;
+    l->given = used;
+    return n ? l->sink(l->ctx, &batch, err) : FL_OK;
+}
+
+static void drop_given(struct fl_lines *l)
+{
+    memmove(l->block, l->block + l->given, l->n - l->given);
+    l->n -= l->given;
+    l->offset += l->given;
+    l->given = 0;
 }
 
 /* The next line end in block[from .. to), or NULL. */
@@ -185,6 +191,7 @@ static enum fl_status drain(struct fl_lines *l, bool last, struct fl_err *err)
     size_t at = 0;
     size_t n = 0;
     enum fl_status status = FL_OK;
+    drop_given(l);
     const char *next_cr = l->flags & FL_LINES_BARS ? memchr(l->block, '\r', l->n) : NULL;
     if (l->after_cr && l->n) { /* \r\n, cut between the two */
         at = l->block[0] == '\n';
@@ -221,8 +228,26 @@ static enum fl_status drain(struct fl_lines *l, bool last, struct fl_err *err)
     return deliver(l, at, n, err);
 }
 
+void fl_lines_take_over(struct fl_lines *lines, struct fl_lines *from)
+{
+    if (!from || from == lines) {
+        return;
+    }
+    drop_given(lines);
+    size_t rest = from->n - from->given;
+    memcpy(lines->block, from->block + from->given, rest);
+    lines->n = rest;
+    lines->offset = from->offset + from->given;
+    lines->end_offset = from->end_offset;
+    lines->number = from->number;
+    lines->skipping = from->skipping;
+    lines->after_cr = from->after_cr;
+    from->n = from->given;
+}
+
 char *fl_lines_room(struct fl_lines *lines, size_t *n_r)
 {
+    drop_given(lines);
     *n_r = FL_LINES_BLOCK - lines->n;
     return lines->block + lines->n;
 }
@@ -260,7 +285,7 @@ enum fl_status fl_lines_end(struct fl_lines *lines, struct fl_err *err)
 
 void fl_lines_restart(struct fl_lines *lines)
 {
-    lines->n = 0;
+    lines->n = lines->given = 0;
     lines->offset = 0;
     lines->number = 1;
     lines->skipping = false;

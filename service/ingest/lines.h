@@ -43,6 +43,9 @@ void fl_lines_free(struct fl_lines *lines);
 char *fl_lines_room(struct fl_lines *lines, size_t *n_r);
 enum fl_status fl_lines_filled(struct fl_lines *lines, size_t n, struct fl_err *err) FL_MUST_USE;
 
+/* Goes on where `from` (NULL: nobody) stopped, which has nothing left then; what it delivered lasts. */
+void fl_lines_take_over(struct fl_lines *lines, struct fl_lines *from);
+
 /* Copies bytes in. */
 enum fl_status fl_lines_push(struct fl_lines *lines, struct fl_str bytes, struct fl_err *err)
     FL_MUST_USE;
