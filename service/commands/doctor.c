@@ -10,11 +10,11 @@
 
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
+#include <isa-l.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
 
 static void line(bool good, const char *what, const char *detail)
@@ -33,8 +33,8 @@ static void check_libraries(void)
                                                    : "");
     line(true, "sqlite", text);
     line(true, "libcurl", curl_version());
-    snprintf(text, sizeof text, "cJSON %s, zlib %s, zstd %s", cJSON_Version(), zlibVersion(),
-             ZSTD_versionString());
+    snprintf(text, sizeof text, "cJSON %s, ISA-L %d.%d.%d, zstd %s", cJSON_Version(),
+             ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION, ZSTD_versionString());
     line(true, "libraries", text);
 }
 

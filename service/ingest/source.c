@@ -10,18 +10,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <isa-l/igzip_lib.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "service/base/clock.h"
 
-enum { INPUT_BYTES = 128 * 1024, TAIL_BYTES = 256, POLL_MS = 250, ZSTD_WINDOW_LOG = 27 };
+enum { INPUT_BYTES = 128 * 1024, OUTPUT_BYTES = 1 << 20, TAIL_BYTES = 256, POLL_MS = 250, ZSTD_WINDOW_LOG = 27 };
 
 enum kind { KIND_PLAIN, KIND_GZIP, KIND_ZSTD };
 
@@ -41,9 +41,9 @@ struct fl_source {
     size_t input_n;
     uint64_t packed_n; /* compressed bytes consumed */
     uint64_t offset;   /* bytes handed out since opening or restart */
-    z_stream gzip;
+    struct inflate_state *gzip;
     ZSTD_DCtx *zstd;
-    const char *zstd_error; /* seen, but bytes before it were handed out first */
+    const char *error; /* seen, but bytes before it are handed out first */
     int notify_fd;          /* inotify, or -1 */
     int64_t rotated_ms;     /* when the path was first seen to name another file, or 0 */
     bool (*stop)(void *ctx);
@@ -169,29 +169,35 @@ static enum fl_status next_member(struct fl_source *src, struct fl_err *err)
     if (src->input[src->input_at] != 0x1f) {
         return broken(src, "gzip", "other bytes behind the end", err);
     }
-    src->in_member = inflateReset(&src->gzip) == Z_OK;
-    return src->in_member ? FL_OK : fl_fail(err, FL_INTERNAL, "zlib refuses a reset");
+    isal_inflate_reset(src->gzip);
+    src->in_member = true;
+    return FL_OK;
 }
 
-static enum fl_status inflate_some(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
-                                   struct fl_err *err)
+static const char *inflate_error(int code)
 {
-    src->gzip.next_in = src->input + src->input_at;
-    src->gzip.avail_in = (uInt)(src->input_n - src->input_at);
-    src->gzip.next_out = (Bytef *)bytes;
-    src->gzip.avail_out = n < INPUT_BYTES ? (uInt)n : INPUT_BYTES;
-    uInt room = src->gzip.avail_out;
-    int result = inflate(&src->gzip, Z_NO_FLUSH);
-    size_t used = (src->input_n - src->input_at) - src->gzip.avail_in;
+    return code == ISAL_INCORRECT_CHECKSUM     ? "its checksum differs"
+           : code == ISAL_UNSUPPORTED_METHOD   ? "not the deflate method"
+           : code == ISAL_INVALID_WRAPPER      ? "a bad header"
+           : code == ISAL_INVALID_LOOKBACK     ? "a distance too far back"
+                                               : "a bad block";
+}
+
+static void inflate_some(struct fl_source *src, char *bytes, size_t n, size_t *got_r)
+{
+    struct inflate_state *z = src->gzip;
+    z->next_in = src->input + src->input_at;
+    z->avail_in = (uint32_t)(src->input_n - src->input_at);
+    z->next_out = (uint8_t *)bytes;
+    z->avail_out = n < OUTPUT_BYTES ? (uint32_t)n : OUTPUT_BYTES;
+    uint32_t room = z->avail_out;
+    int result = isal_inflate(z);
+    size_t used = (src->input_n - src->input_at) - z->avail_in;
     src->input_at += used;
     src->packed_n += used;
-    *got_r = room - src->gzip.avail_out;
-    if (result == Z_STREAM_END) {
-        src->in_member = false;
-    } else if (result != Z_OK && result != Z_BUF_ERROR && *got_r == 0) {
-        return broken(src, "gzip", src->gzip.msg ? src->gzip.msg : "cannot be unpacked", err);
-    }
-    return FL_OK;
+    *got_r = room - z->avail_out;
+    src->in_member = z->block_state != ISAL_BLOCK_FINISH;
+    src->error = result < 0 ? inflate_error(result) : NULL;
 }
 
 static enum fl_status read_gzip(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
@@ -199,16 +205,19 @@ static enum fl_status read_gzip(struct fl_source *src, char *bytes, size_t n, si
 {
     while (*got_r == 0) {
         enum fl_status status = fill_input(src, err);
+        if (status == FL_OK && src->error) {
+            status = broken(src, "gzip", src->error, err);
+        }
         if (status == FL_OK && !src->in_member) {
             status = next_member(src, err);
         }
-        if (status == FL_OK && src->in_member) {
-            status = inflate_some(src, bytes, n, got_r, err);
-        }
-        if (status != FL_OK || *got_r) {
+        if (status != FL_OK) {
             return status;
         }
-        if (src->input_end) {
+        if (src->in_member) {
+            inflate_some(src, bytes, n, got_r);
+        }
+        if (*got_r == 0 && !src->error && src->input_end) {
             return src->in_member ? broken(src, "gzip", "it ends too early", err) : FL_OK;
         }
     }
@@ -225,8 +234,8 @@ static enum fl_status read_zstd(struct fl_source *src, char *bytes, size_t n, si
         if (status != FL_OK) {
             return status;
         }
-        if (src->zstd_error) {
-            return broken(src, "zstd", src->zstd_error, err);
+        if (src->error) {
+            return broken(src, "zstd", src->error, err);
         }
         if (src->input_end && !src->in_member) {
             return FL_OK;
@@ -242,7 +251,7 @@ static enum fl_status read_zstd(struct fl_source *src, char *bytes, size_t n, si
         src->packed_n += in.pos;
         *got_r = out.pos;
         if (ZSTD_isError(result)) {
-            src->zstd_error = ZSTD_getErrorName(result);
+            src->error = ZSTD_getErrorName(result);
             continue;
         }
         src->in_member = result != 0;
@@ -422,8 +431,14 @@ static enum fl_status prepare(struct fl_source *src, struct fl_err *err)
         return status;
     }
     if (src->kind == KIND_GZIP) {
-        src->in_member = inflateInit2(&src->gzip, 15 + 16) == Z_OK;
-        return src->in_member ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for zlib");
+        src->gzip = malloc(sizeof *src->gzip);
+        if (!src->gzip) {
+            return fl_fail(err, FL_NOMEM, "no memory for gzip");
+        }
+        isal_inflate_init(src->gzip);
+        src->gzip->crc_flag = ISAL_GZIP;
+        src->in_member = true;
+        return FL_OK;
     }
     if (src->kind == KIND_ZSTD) {
         src->zstd = ZSTD_createDCtx();
@@ -490,9 +505,7 @@ void fl_source_close(struct fl_source *src)
     if (!src) {
         return;
     }
-    if (src->kind == KIND_GZIP) {
-        inflateEnd(&src->gzip);
-    }
+    free(src->gzip);
     ZSTD_freeDCtx(src->zstd);
     if (src->notify_fd >= 0) {
         close(src->notify_fd);

@@ -2,7 +2,7 @@
 /* A stream of bytes from a file, standard input, or a gzip or zstd file (told by magic bytes, any
  * number of members), once to its end or followed like `tail -F`.
  * Owns its descriptor and buffers until fl_source_close.
- * Limits: memory is bounded (128 KiB of input; zlib's 32 KiB window; zstd windows up to 128 MiB, as
+ * Limits: memory is bounded (128 KiB of input; 64 KiB of window; zstd windows up to 128 MiB, as
  * its command line tool has it).
  * Threads: one source belongs to one thread; the stop callback runs on that thread.
  * Failure: after an error from fl_source_read only fl_source_close and the questions may be called.
