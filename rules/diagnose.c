@@ -5,6 +5,7 @@
 #include "rules/diagnose.h"
 
 #include "rules/base/summary.h"
+#include "rules/signals/reading.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,40 +249,31 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     }
 }
 
-/* Captures with a metric's name count as printed values, too. */
-static void note_values(struct fl_diagnosis *d, const struct fl_captures *c,
-                        const struct fl_place *place, long step, struct fl_str text, uint64_t order)
-{
-    struct fl_values values = {.present = 0};
-    for (size_t i = 0; i < c->n; i++) {
-        fl_values_put(&values, fl_metrics_find(d->set->metrics, fl_str_of(c->item[i].name)),
-                      c->item[i].text);
-    }
-    fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, step, &values,
-                  text);
-}
-
-static void note_progress(struct fl_diagnosis *d, const struct fl_rule *rule,
-                          const struct fl_captures *c, const struct fl_place *place,
+/* A step at 0 of a progress bar, or of 0 batches: nothing is done yet. */
+static void note_progress(struct fl_diagnosis *d, enum fl_role role,
+                          const struct fl_reading *reading, const struct fl_place *place,
                           struct fl_str text, uint64_t order)
 {
     struct fl_run *run = run_of(d, place->stream);
-    long step = fl_captured_number(c, "step");
-    long done = fl_captured_number(c, "done"); /* a progress bar's count: at 0 nothing is done */
-    if (done == 0 || fl_captured_number(c, "batches") == 0) {
+    struct fl_values values = {.present = 0};
+    long step = fl_reading_number(reading->step, text);
+    long done = fl_reading_number(reading->done, text);
+    if (done == 0 || fl_reading_number(reading->batches, text) == 0) {
         return;
     }
     step = step >= 0 ? step : done;
-    if (rule->role == FL_ROLE_CHECKPOINT) {
+    if (role == FL_ROLE_CHECKPOINT) {
         fl_run_saved(run, step);
         return;
     }
-    if (rule->role == FL_ROLE_METRIC) {
-        note_values(d, c, place, step >= 0 ? step : run->last_step, text, order);
-        return;
+    if (role == FL_ROLE_METRIC) {
+        step = step >= 0 ? step : run->last_step;
+    } else {
+        fl_run_stepped(run, step);
     }
-    fl_run_stepped(run, step);
-    note_values(d, c, place, step, text, order);
+    fl_spots_read(&reading->values, text, &values);
+    fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, step, &values,
+                  text);
 }
 
 /* Also lines that are findings may say who runs where. */
@@ -315,9 +307,12 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
         break;
     case FL_ROLE_PROGRESS:
     case FL_ROLE_CHECKPOINT:
-    case FL_ROLE_METRIC:
-        note_progress(d, rule, c, place, text, order);
+    case FL_ROLE_METRIC: {
+        struct fl_reading reading;
+        fl_reading_find(d->set->metrics, c, text, &reading);
+        note_progress(d, rule->role, &reading, place, text, order);
         break;
+    }
     case FL_ROLE_SUCCESS:
         fl_run_succeeded(run_of(d, place->stream), order);
         break;

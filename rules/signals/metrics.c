@@ -12,6 +12,7 @@ struct name {
     char text[FL_METRIC_NAME]; /* plain form, see plain() */
     uint8_t n;
     uint8_t metric;
+    bool digital;  /* holds digits: lines of one shape may differ in it */
     uint16_t next; /* other names with the same end, longest first; 0: none */
 };
 
@@ -63,6 +64,7 @@ static enum fl_status add_names(struct fl_metrics *m, size_t metric, const fl_js
         struct name *one = &m->names[m->names_n++];
         for (size_t i = 0; i < text.n; i++) {
             one->text[i] = text.n == 1 ? text.p[i] : plain(text.p[i]);
+            one->digital |= fl_is_digit(text.p[i]);
         }
         one->n = (uint8_t)text.n;
         one->metric = (uint8_t)metric;
@@ -136,14 +138,16 @@ static bool is_word(char c)
     return fl_is_alpha(c) || fl_is_digit(c) || c == '_';
 }
 
-static bool ends_with(struct fl_str key, const struct name *one)
+/* blurred: any digit stands for any other. */
+static bool ends_with(struct fl_str key, const struct name *one, bool blurred)
 {
     if (key.n < one->n) {
         return false;
     }
     const char *from = key.p + key.n - one->n;
     for (size_t i = 0; i < one->n; i++) {
-        if ((one->n == 1 ? from[i] : plain(from[i])) != one->text[i]) {
+        char c = one->n == 1 ? from[i] : plain(from[i]);
+        if (c != one->text[i] && !(blurred && fl_is_digit(c) && fl_is_digit(one->text[i]))) {
             return false;
         }
     }
@@ -155,19 +159,30 @@ static bool ends_with(struct fl_str key, const struct name *one)
 static int named(const struct fl_metrics *m, struct fl_str key)
 {
     for (uint16_t i = m->by_end[end_of(key)]; i; i = m->names[i].next) {
-        if (ends_with(key, &m->names[i])) {
+        if (ends_with(key, &m->names[i], false)) {
             return m->names[i].metric;
         }
     }
     if (key.n > 1 && !is_word(key.p[key.n - 2])) { /* a single letter */
         struct fl_str letter = {key.p + key.n - 1, 1};
         for (uint16_t i = m->by_end[end_of(letter)]; i; i = m->names[i].next) {
-            if (m->names[i].n == 1 && ends_with(key, &m->names[i])) {
+            if (m->names[i].n == 1 && ends_with(key, &m->names[i], false)) {
                 return m->names[i].metric;
             }
         }
     }
     return -1;
+}
+
+/* Might a line with other digits name another metric here? */
+static bool tells_digits_apart(const struct fl_metrics *m, struct fl_str key)
+{
+    for (size_t i = 1; i < m->names_n; i++) {
+        if (m->names[i].digital && ends_with(key, &m->names[i], true)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Length of a number at the front of s, in the forms that logs print; 0: none. */
@@ -364,7 +379,18 @@ static struct fl_str mllog_key(struct fl_str text)
     return (struct fl_str){from, end ? (size_t)(end - from) : 0};
 }
 
-void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struct fl_values *out)
+void fl_spots_add(struct fl_spots *spots, struct fl_spot spot)
+{
+    bool known = spot.metric < 0 || spot.n == 0 || spot.n >= NUMBER_MAX;
+    for (size_t i = 0; i < spots->n && !known; i++) {
+        known = spots->item[i].metric == spot.metric;
+    }
+    if (!known && spots->n < FL_METRICS_MAX) {
+        spots->item[spots->n++] = spot;
+    }
+}
+
+void fl_metrics_spots(const struct fl_metrics *metrics, struct fl_str text, struct fl_spots *out)
 {
     for (size_t i = 0; i < text.n;) {
         char c = text.p[i];
@@ -383,8 +409,24 @@ void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struc
             key = mllog_key(text);
         }
         if (key.n) {
-            fl_values_put(out, named(metrics, key), (struct fl_str){text.p + i, n});
+            struct fl_str number = {text.p + i, n};
+            fl_spots_add(out, fl_spot_at(text, number, named(metrics, key)));
+            out->holds &= !tells_digits_apart(metrics, key);
         }
         i = after;
     }
+}
+
+void fl_spots_read(const struct fl_spots *spots, struct fl_str text, struct fl_values *out)
+{
+    for (size_t i = 0; i < spots->n; i++) {
+        fl_values_put(out, spots->item[i].metric, fl_spot_text(spots->item[i], text));
+    }
+}
+
+void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struct fl_values *out)
+{
+    struct fl_spots spots = {.n = 0};
+    fl_metrics_spots(metrics, text, &spots);
+    fl_spots_read(&spots, text, out);
 }

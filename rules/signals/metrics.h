@@ -37,9 +37,45 @@ struct fl_values {
     bool rounds[FL_METRICS_MAX];    /* a zero that may be a small number cut at few decimals */
 };
 
+/* A place in a line. */
+struct fl_spot {
+    uint16_t at;
+    uint8_t n;
+    int8_t metric;
+};
+
+/* Where a line prints values, each metric once. */
+struct fl_spots {
+    uint8_t n;
+    bool holds; /* lines that differ from this one in digits only print the same metrics there */
+    struct fl_spot item[FL_METRICS_MAX];
+};
+
+static inline struct fl_spot fl_spot_at(struct fl_str text, struct fl_str part, int metric)
+{
+    size_t at = (size_t)(part.p - text.p);
+    bool far = part.p < text.p || at > UINT16_MAX || part.n > UINT8_MAX || at + part.n > text.n;
+    return (struct fl_spot){far ? 0 : (uint16_t)at, far ? 0 : (uint8_t)part.n, (int8_t)metric};
+}
+
+static inline struct fl_str fl_spot_text(struct fl_spot spot, struct fl_str text)
+{
+    return (struct fl_str){text.p + spot.at, spot.n};
+}
+
+/* Adds a spot, unless it is empty, of no metric, longer than numbers are, or its metric has one. */
+void fl_spots_add(struct fl_spots *spots, struct fl_spot spot);
+
+/* Adds what the text says; out->n and out->holds are set already. */
+void fl_metrics_spots(const struct fl_metrics *metrics, struct fl_str text, struct fl_spots *out);
+
+/* The values at the spots of a text. */
+void fl_spots_read(const struct fl_spots *spots, struct fl_str text, struct fl_values *out);
+
+/* Both at once; out may hold values already, which stay. */
 void fl_metrics_read(const struct fl_metrics *metrics, struct fl_str text, struct fl_values *out);
 
-/* Adds one value whose text a pattern captured. */
+/* Adds one value, unless the metric has one. */
 void fl_values_put(struct fl_values *values, int metric, struct fl_str number);
 
 static inline bool fl_values_has(const struct fl_values *values, int metric)

@@ -120,12 +120,12 @@ static bool make_room(struct fl_series_set *set, struct fl_series *s)
 }
 
 void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_place *place,
-                   uint64_t order, long step, struct fl_values *values, struct fl_str text)
+                   uint64_t order, long step, const struct fl_values *values,
+                   struct fl_str text)
 {
     if (!set->metrics) {
         return;
     }
-    fl_metrics_read(set->metrics, text, values);
     uint32_t axis =
         (set->step >= 0 ? 1U << set->step : 0) | (set->epoch >= 0 ? 1U << set->epoch : 0);
     struct fl_series *s = values->present & ~axis ? series_of(set, run, place) : NULL;

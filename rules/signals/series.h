@@ -68,8 +68,9 @@ struct fl_series_set {
 void fl_series_init(struct fl_series_set *set, const struct fl_metrics *metrics,
                     struct fl_arena *arena);
 
-/* One progress line. step: -1 when the pattern did not tell. values may hold captures already; what
- * the text says is added. place->node is not kept. */
+/* One progress line with its values. step: -1 when the pattern did not tell. place->node is not
+ * kept. */
 void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_place *place,
-                   uint64_t order, long step, struct fl_values *values, struct fl_str text);
+                   uint64_t order, long step, const struct fl_values *values,
+                   struct fl_str text);
 void fl_series_fini(struct fl_series_set *set);

@@ -363,6 +363,7 @@ static void say(struct job *j, const char *fmt, ...)
     int n = vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
     j->place.line++;
+    fl_metrics_read(metrics, (struct fl_str){line, (size_t)n}, &v);
     fl_series_add(&j->set, 0, &j->place, j->order++, -1, &v, (struct fl_str){line, (size_t)n});
 }
 
