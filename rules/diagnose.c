@@ -5,7 +5,6 @@
 #include "rules/diagnose.h"
 
 #include "rules/base/summary.h"
-#include "rules/signals/reading.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@ struct hits {
     size_t n;
     bool benign;
     bool noted; /* something was noted that outlasts the line */
+    struct fl_habit habit;
 };
 
 struct fl_diagnosis {
@@ -276,6 +276,26 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
                   text);
 }
 
+const struct fl_habit *fl_diagnosis_habit(const struct fl_diagnosis *d)
+{
+    return &d->hits.habit;
+}
+
+bool fl_diagnosis_repeat(struct fl_diagnosis *d, const struct fl_habit *habit,
+                         const struct fl_place *place, struct fl_str message, struct fl_str raw,
+                         uint64_t order)
+{
+    for (size_t i = 0; i < habit->noes_n; i++) {
+        if (fl_matcher_try(d->lines, habit->no[i], message, NULL) != FL_MATCH_NO) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < habit->acts_n; i++) {
+        note_progress(d, habit->role[i], &habit->reading[i], place, raw, order);
+    }
+    return true;
+}
+
 /* Also lines that are findings may say who runs where. */
 static void note_roll(struct fl_diagnosis *d, const struct fl_place *place,
                       const struct fl_captures *c)
@@ -311,6 +331,7 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
         struct fl_reading reading;
         fl_reading_find(d->set->metrics, c, text, &reading);
         note_progress(d, rule->role, &reading, place, text, order);
+        fl_habit_act(&d->hits.habit, rule->role, &reading);
         break;
     }
     case FL_ROLE_SUCCESS:
@@ -355,9 +376,10 @@ static bool has(const struct hits *hits, uint32_t rule)
     return false;
 }
 
-static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct fl_place *place,
-                          struct fl_str message, struct hits *hits)
+static void try_candidate(struct fl_diagnosis *d, const struct fl_candidate *candidate,
+                          const struct fl_place *place, struct fl_str message, struct hits *hits)
 {
+    uint32_t pattern = candidate->pattern;
     struct fl_pattern_owner owner = d->set->line_owner[pattern];
     if (owner.rule == UINT32_MAX || d->set->rules[owner.rule].is_filter ||
         d->set->rules[owner.rule].broken || d->set->rules[owner.rule].state == FL_STATE_SHADOW) {
@@ -370,6 +392,7 @@ static void try_candidate(struct fl_diagnosis *d, uint32_t pattern, const struct
     struct fl_captures *c = &hits->captures[hits->n < 64 ? hits->n : 63];
     enum fl_match answer = fl_matcher_try(d->lines, pattern, message, c);
     d->errors += answer == FL_MATCH_ERROR;
+    fl_habit_answer(&hits->habit, d->set, d->lines, candidate, answer);
     if (answer != FL_MATCH_YES) {
         return;
     }
@@ -407,11 +430,14 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
     struct hits *hits = &d->hits;
     hits->n = 0;
     hits->benign = hits->noted = false;
+    hits->habit.holds = false;
+    hits->habit.acts_n = hits->habit.noes_n = 0;
     if (is_source(message)) {
         return FL_KNOWN_HARMLESS;
     }
+    hits->habit.holds = true;
     for (size_t i = 0; i < candidates_n; i++) {
-        try_candidate(d, candidates[i].pattern, place, message, hits);
+        try_candidate(d, &candidates[i], place, message, hits);
     }
     enum fl_known known = hits->n ? FL_KNOWN_HARMLESS : FL_KNOWN_NOT;
     double best = 0;
@@ -419,6 +445,7 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];
         best = rule->role <= FL_ROLE_SYMPTOM && rule->confidence > best ? rule->confidence : best;
+        fl_habit_role(&hits->habit, rule->role);
     }
     for (size_t i = 0; i < hits->n; i++) {
         const struct fl_rule *rule = &d->set->rules[hits->rule[i]];

@@ -8,6 +8,7 @@
 #include "rules/attribute/place.h"
 #include "rules/attribute/roll.h"
 #include "rules/base/ruleset.h"
+#include "rules/habit.h"
 #include "rules/attribute/runs.h"
 #include "rules/signals/series.h"
 
@@ -77,6 +78,15 @@ enum fl_known {
 enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str message,
                        struct fl_str raw, uint64_t order, const struct fl_candidate *candidates,
                        size_t candidates_n);
+
+/* Of the line that fl_diagnosis_line was last asked for. It holds only if its candidates were settled
+ * (see fl_matcher_settled). */
+const struct fl_habit *fl_diagnosis_habit(const struct fl_diagnosis *d);
+
+/* The same again, for a line of its shape. False, and nothing done: a pattern says yes now. */
+bool fl_diagnosis_repeat(struct fl_diagnosis *d, const struct fl_habit *habit,
+                         const struct fl_place *place, struct fl_str message, struct fl_str raw,
+                         uint64_t order);
 
 /* A line of the stream in hand that looks like trouble and that no rule knows. */
 void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream);

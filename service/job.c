@@ -6,6 +6,7 @@
 #include "rules/filter.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
+#include "service/habits.h"
 #include "service/ingest/event.h"
 #include "service/ingest/lines.h"
 #include "service/ingest/prefix.h"
@@ -24,6 +25,7 @@ struct fl_job {
     struct fl_view *view;
     struct fl_lines *lines;
     struct fl_events events;
+    struct fl_habits *habits;
     uint32_t stream;  /* the one in hand */
     uint64_t order;   /* lines of it so far */
     int64_t time_ms;  /* last time stamp seen in it */
@@ -58,6 +60,9 @@ enum fl_status fl_job_new(const struct fl_ruleset *set, struct fl_job **out, str
     if (status == FL_OK) {
         status = fl_events_init(&job->events, on_event, job, err);
     }
+    if (status == FL_OK) {
+        status = fl_habits_new(&job->habits, err);
+    }
     if (status != FL_OK) {
         fl_job_free(job);
         *out = NULL;
@@ -73,6 +78,7 @@ void fl_job_free(struct fl_job *job)
         fl_tally_free(job->tally);
         fl_lines_free(job->lines);
         fl_events_fini(&job->events);
+        fl_habits_free(job->habits);
         free(job);
     }
 }
@@ -176,6 +182,7 @@ struct proposed {
     size_t n;
     bool trouble; /* words that failures use */
     bool opens;   /* a traceback begins */
+    bool unsure;  /* of one of the two; other lines of the shape may be told otherwise */
     bool rules;   /* some diagnosis rule */
     bool blames;  /* one that a verdict may rest on */
 };
@@ -193,10 +200,11 @@ static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c
             p.rules |= diagnoses;
             p.blames |= diagnoses && rule->role <= FL_ROLE_CONFIRMATION;
         } else if (pattern == job->set->attention) {
+            p.unsure |= !c[i].always;
             p.trouble = c[i].sure || fl_matcher_try(job->work, pattern, text,
                                                     NULL) != FL_MATCH_NO;
         } else if (pattern == job->set->traceback) {
-            p.opens = true;
+            p.opens = p.unsure = true;
         }
     }
     return p;
@@ -236,8 +244,57 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
     return known;
 }
 
+/* Once more what lines of this shape did before; false when this one is another matter. */
+static bool repeat(struct fl_job *job, const struct fl_job_habit *habit, struct fl_str text,
+                   const struct fl_line_at *at)
+{
+    struct fl_stream *stream = stream_of(job);
+    if (habit->depends != UINT32_MAX &&
+        fl_matcher_try(job->work, habit->depends, text, NULL) != FL_MATCH_YES) {
+        return false;
+    }
+    if (habit->reports) {
+        struct fl_prefix prefix;
+        struct fl_str message = fl_str_skip(text, fl_prefix_peel(text, &prefix));
+        struct fl_place place = place_of(job, at, &prefix, message);
+        if (!fl_diagnosis_repeat(job->diagnosis, &habit->habit, &place, message, text,
+                                 job->order)) {
+            return false;
+        }
+        if (habit->routine) {
+            keep_time(job, message);
+        }
+    }
+    if (job->tally && habit->dropped) {
+        fl_tally_dropped(job->tally, habit->rule, text);
+    }
+    stream->dropped += habit->dropped;
+    stream->kept += !habit->dropped;
+    return true;
+}
+
+/* Nobody watches, and nothing but the line's own shape decided. */
+static void learn_habit(struct fl_job *job, uint64_t shape, const struct proposed *p, bool dropped,
+                        uint32_t rule, enum fl_known how)
+{
+    const struct fl_habit *habit = fl_diagnosis_habit(job->diagnosis);
+    bool quiet = !job->watch && !(job->tally && job->tally->shadows) && !p->unsure &&
+                 !(p->trouble && !dropped && how == FL_KNOWN_NOT);
+    struct fl_job_habit one = {.shape = shape, .dropped = dropped, .rule = rule,
+                               .reports = p->rules && (habit->acts_n || habit->noes_n),
+                               .routine = how == FL_KNOWN_ROUTINE};
+    if (!shape || !quiet || (p->rules && !(habit->holds && how != FL_KNOWN_TELLING)) ||
+        !fl_habit_drops(job->set, p->c, p->n, dropped, &one.depends)) {
+        return;
+    }
+    if (one.reports) {
+        one.habit = *habit;
+    }
+    fl_habits_put(job->habits, &one);
+}
+
 static void on_line(struct fl_job *job, struct fl_str text, const struct fl_line_at *at,
-                    const struct fl_candidate *c, size_t n)
+                    const struct fl_candidate *c, size_t n, uint64_t shape)
 {
     struct fl_stream *stream = stream_of(job);
     struct proposed p = sort_out(job, c, n, text);
@@ -268,7 +325,8 @@ static void on_line(struct fl_job *job, struct fl_str text, const struct fl_line
     }
     stream->dropped += dropped && !known;
     stream->kept += !dropped || known;
-    if (known || (p.trouble && !dropped)) {
+    learn_habit(job, alone && whole ? shape : 0, &p, dropped, rule, how);
+    if (known || (p.trouble && !dropped && how == FL_KNOWN_NOT)) {
         struct fl_view_line line = {job->stream, at->number, at->offset,
                                     job->order, place.rank,  text};
         fl_view_offer(job->view, &line, true);
@@ -282,11 +340,17 @@ static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct f
     for (size_t i = 0; status == FL_OK && i < batch->n; i++) {
         const struct fl_candidate *c = NULL;
         size_t n = 0;
-        status = fl_matcher_line(job->work, i, &c, &n);
-        if (n || job->events.open_n) {
-            on_line(job, batch->texts[i], &batch->at[i], c, n);
-        } else {
-            stream_of(job)->kept++;
+        uint64_t shape = fl_matcher_shape(job->work, i);
+        bool same = !job->events.open_n && !(batch->at[i].flags & FL_LINE_CUT);
+        const struct fl_job_habit *habit = same ? fl_habits_find(job->habits, shape) : NULL;
+        if (!habit || !repeat(job, habit, batch->texts[i], &batch->at[i])) {
+            status = fl_matcher_line(job->work, i, &c, &n);
+            if (n || job->events.open_n) {
+                on_line(job, batch->texts[i], &batch->at[i], c, n,
+                        fl_matcher_settled(job->work) ? shape : 0);
+            } else {
+                stream_of(job)->kept++;
+            }
         }
         if (i + FL_VIEW_TAIL >= batch->n && batch->texts[i].n) {
             struct fl_view_line line = {job->stream, batch->at[i].number, batch->at[i].offset,

@@ -38,6 +38,7 @@ struct fl_match_work {
     const uint32_t *unknown; /* the lines that were */
     size_t unknown_n;
     size_t used; /* of those */
+    bool settled;
 };
 
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err)
@@ -269,6 +270,7 @@ enum fl_status fl_matcher_line(struct fl_match_work *work, size_t line,
                                const struct fl_candidate **out, size_t *out_n)
 {
     struct fl_candidate *known = NULL;
+    work->settled = false;
     if (!work->recalls) {
         fl_sweep_candidates(work->many, line, &known, out_n);
         *out = known;
@@ -280,9 +282,25 @@ enum fl_status fl_matcher_line(struct fl_match_work *work, size_t line,
             fl_matcher_try(work, known[0].pattern, work->lines[line], NULL) == FL_MATCH_YES;
         memory = known[0].sure ? FL_MEMORY_ALL : FL_MEMORY_NONE;
     }
+    work->settled = memory == FL_MEMORY_ALL;
     enum fl_status status = memory == FL_MEMORY_ALL ? FL_OK : look(work, line, &known, out_n);
     *out = known;
     return status;
+}
+
+uint64_t fl_matcher_shape(const struct fl_match_work *work, size_t line)
+{
+    return work->recalls ? fl_memo_shape(work->memo, line) : 0;
+}
+
+bool fl_matcher_settled(const struct fl_match_work *work)
+{
+    return work->settled;
+}
+
+bool fl_matcher_is_blind(const struct fl_match_work *work, uint32_t pattern)
+{
+    return fl_program_is_blind(work->programs, pattern);
 }
 
 const char *fl_matcher_engine(char *out, size_t n)

@@ -15,7 +15,8 @@ struct fl_match_work;
 /* A pattern proposed for a line. */
 struct fl_candidate {
     uint32_t pattern;
-    bool sure; /* it matches; try it for its captures only */
+    bool sure;   /* it matches; try it for its captures only */
+    bool always; /* and so it does all lines of the shape */
 };
 
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
@@ -60,6 +61,16 @@ enum fl_status fl_matcher_batch(struct fl_match_work *work, const struct fl_str 
                                 size_t n) FL_MUST_USE;
 enum fl_status fl_matcher_line(struct fl_match_work *work, size_t line,
                                const struct fl_candidate **out, size_t *out_n) FL_MUST_USE;
+
+/* The shape of a line of the batch; 0: not looked at. */
+uint64_t fl_matcher_shape(const struct fl_match_work *work, size_t line);
+
+/* Of the line that fl_matcher_line was last asked for: are its candidates those of all lines of its
+ * shape for which the sure ones say yes, too? */
+bool fl_matcher_settled(const struct fl_match_work *work);
+
+/* See fl_program_is_blind. */
+bool fl_matcher_is_blind(const struct fl_match_work *work, uint32_t pattern);
 
 /* See fl_program_try. */
 enum fl_match fl_matcher_try(struct fl_match_work *work, uint32_t pattern, struct fl_str subject,

@@ -177,6 +177,11 @@ bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n,
     return true;
 }
 
+uint64_t fl_memo_shape(const struct fl_memo *memo, size_t line)
+{
+    return memo->hash[line];
+}
+
 enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candidate **out,
                               size_t *out_n)
 {
@@ -194,8 +199,8 @@ enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candi
     *out = memo->recalled;
     *out_n = n & ~FL_SHAPE_GUESS;
     for (size_t i = 0; i < *out_n; i++) {
-        memo->recalled[i] = (struct fl_candidate){pattern[i] & ~FL_SHAPE_SURE,
-                                                  pattern[i] >= FL_SHAPE_SURE};
+        bool always = pattern[i] >= FL_SHAPE_SURE;
+        memo->recalled[i] = (struct fl_candidate){pattern[i] & ~FL_SHAPE_SURE, always, always};
     }
     return n & FL_SHAPE_GUESS ? FL_MEMORY_GUESS : FL_MEMORY_ALL;
 }

@@ -19,6 +19,8 @@ void fl_memo_free(struct fl_memo *memo);
 bool fl_memo_begin(struct fl_memo *memo, const struct fl_str *lines, size_t n,
                    const uint32_t **unknown, size_t *unknown_n);
 
+uint64_t fl_memo_shape(const struct fl_memo *memo, size_t line);
+
 /* What is known of the line's shape. GUESS: all that is left, if the first of them says yes. */
 enum fl_memory { FL_MEMORY_NONE, FL_MEMORY_ALL, FL_MEMORY_GUESS };
 enum fl_memory fl_memo_recall(struct fl_memo *memo, size_t line, struct fl_candidate **out,

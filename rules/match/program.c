@@ -19,7 +19,7 @@ enum {
     CALM_STEPS = 10000,
     LEAST_STEPS = 500,
     JIT_STACK = 256 * 1024,
-    OFTEN = 16, /* tries before translating pays */
+    OFTEN = 16, /* tries of a trusted pattern before translating it pays; others may run away */
 };
 
 struct program {
@@ -170,7 +170,7 @@ static struct program *program_of(struct fl_programs *programs, uint32_t pattern
     if (program->broken) {
         return NULL;
     }
-    if (!program->translated && ++program->tries > OFTEN) {
+    if (!program->translated && (!(p->flags & FL_PATTERN_TRUSTED) || ++program->tries > OFTEN)) {
         translate(program);
     }
     return program;
@@ -228,6 +228,11 @@ static bool never_matches(struct fl_programs *programs, uint32_t pattern, struct
     return program->blur &&
            pcre2_match(program->blur, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
                        programs->match, programs->context) == PCRE2_ERROR_NOMATCH;
+}
+
+bool fl_program_is_blind(const struct fl_programs *programs, uint32_t pattern)
+{
+    return programs->program[pattern].blind;
 }
 
 bool fl_program_holds(struct fl_programs *programs, uint32_t pattern, struct fl_str subject,

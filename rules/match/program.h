@@ -42,6 +42,9 @@ void fl_programs_free(struct fl_programs *programs);
 enum fl_match fl_program_try(struct fl_programs *programs, uint32_t pattern, struct fl_str subject,
                              struct fl_captures *captures);
 
+/* Can the pattern not tell one digit from another? No, before it was tried. */
+bool fl_program_is_blind(const struct fl_programs *programs, uint32_t pattern);
+
 /* Does that answer hold for all subjects that differ from this one in their digits only? */
 bool fl_program_holds(struct fl_programs *programs, uint32_t pattern, struct fl_str subject,
                       enum fl_match answer);

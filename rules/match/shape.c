@@ -259,6 +259,25 @@ void fl_shape_mask(char *out, struct fl_str line)
     }
 }
 
+/* Behind a backslash: "x" and two hexadecimal digits. */
+static bool hex_byte(const char *p, const char *end, unsigned char *out)
+{
+    unsigned value = 0;
+    if (end - p < 3 || *p != 'x') {
+        return false;
+    }
+    for (size_t i = 1; i < 3; i++) {
+        char low = (char)(p[i] | 32);
+        bool letter = low >= 'a' && low <= 'f';
+        if (!letter && !fl_is_digit(p[i])) {
+            return false;
+        }
+        value = value * 16 + (unsigned)(letter ? low - 'a' + 10 : p[i] - '0');
+    }
+    *out = (unsigned char)value;
+    return true;
+}
+
 /* Which digits a class holds: all, none, or some (then it tells them apart). p is behind the
  * opening bracket; returns a pointer behind the closing one, NULL when some or in doubt. */
 static const char *blind_class(const char *p, const char *end)
@@ -285,7 +304,9 @@ static const char *blind_class(const char *p, const char *end)
             continue;
         }
         unsigned char from = (unsigned char)*p++;
-        if (from == '\\') {
+        if (from == '\\' && hex_byte(p, end, &from)) {
+            p += 3;
+        } else if (from == '\\') {
             from = p < end ? (unsigned char)*p++ : 0;
             if (fl_is_alpha((char)from)) {
                 if (!strchr(every, from) && !strchr(none, from)) {
@@ -300,11 +321,12 @@ static const char *blind_class(const char *p, const char *end)
         }
         unsigned char to = from;
         if (p + 1 < end && *p == '-' && p[1] != ']') {
-            if (p[1] == '\\' || p[1] == '[') {
+            bool hex = p[1] == '\\' && hex_byte(p + 2, end, &to);
+            if (!hex && (p[1] == '\\' || p[1] == '[')) {
                 return NULL;
             }
-            to = (unsigned char)p[1];
-            p += 2;
+            to = hex ? to : (unsigned char)p[1];
+            p += hex ? 5 : 2;
         }
         for (unsigned char c = '0'; c <= '9'; c++) {
             digits |= c >= from && c <= to ? 1U << (c - '0') : 0;

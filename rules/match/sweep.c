@@ -169,7 +169,7 @@ static enum fl_status order(struct fl_sweep *s)
         for (; k > line->first && found[k - 1].pattern > pattern; k--) {
             found[k] = found[k - 1];
         }
-        found[k] = (struct fl_candidate){pattern, false};
+        found[k] = (struct fl_candidate){.pattern = pattern};
     }
     return FL_OK;
 }

@@ -12,7 +12,6 @@ struct name {
     char text[FL_METRIC_NAME]; /* plain form, see plain() */
     uint8_t n;
     uint8_t metric;
-    bool digital;  /* holds digits: lines of one shape may differ in it */
     uint16_t next; /* other names with the same end, longest first; 0: none */
 };
 
@@ -22,6 +21,8 @@ struct fl_metrics {
     struct name names[NAMES_MAX];
     size_t names_n;
     uint16_t by_end[ENDS]; /* by the last two characters */
+    uint16_t digital[NAMES_MAX]; /* names with digits: lines of one shape may differ in them */
+    size_t digital_n;
 };
 
 static char plain(char c)
@@ -62,13 +63,17 @@ static enum fl_status add_names(struct fl_metrics *m, size_t metric, const fl_js
                            m->metric[metric], FL_METRIC_NAME - 1, NAMES_MAX - 1);
         }
         struct name *one = &m->names[m->names_n++];
+        bool digital = false;
         for (size_t i = 0; i < text.n; i++) {
             one->text[i] = text.n == 1 ? text.p[i] : plain(text.p[i]);
-            one->digital |= fl_is_digit(text.p[i]);
+            digital |= fl_is_digit(text.p[i]);
         }
         one->n = (uint8_t)text.n;
         one->metric = (uint8_t)metric;
         file_name(m, one);
+        if (digital) {
+            m->digital[m->digital_n++] = (uint16_t)(one - m->names);
+        }
     }
     return FL_OK;
 }
@@ -177,8 +182,8 @@ static int named(const struct fl_metrics *m, struct fl_str key)
 /* Might a line with other digits name another metric here? */
 static bool tells_digits_apart(const struct fl_metrics *m, struct fl_str key)
 {
-    for (size_t i = 1; i < m->names_n; i++) {
-        if (m->names[i].digital && ends_with(key, &m->names[i], true)) {
+    for (size_t i = 0; i < m->digital_n; i++) {
+        if (ends_with(key, &m->names[m->digital[i]], true)) {
             return true;
         }
     }
@@ -284,8 +289,8 @@ static double by_library(struct fl_str number, bool *ok_r)
     return value;
 }
 
-/* Both factors are exact doubles here, so one rounding makes the nearest one (Clinger 1990); the
- * rest is left to the library. */
+/* Up to 15 digits both factors are exact doubles, and one rounding makes the nearest one (Clinger
+ * 1990); up to 18 it may be the next to it. The rest is left to the library. */
 static double value_of(struct fl_str number, const struct decimal *d, bool *ok_r)
 {
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -293,7 +298,7 @@ static double value_of(struct fl_str number, const struct decimal *d, bool *ok_r
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     int power = d->exponent - d->decimals;
     *ok_r = true;
-    if (!d->plain || d->digits >= UINT64_C(1) << 53 || d->n > 18 || power < -22 || power > 22) {
+    if (!d->plain || d->n > 18 || power < -22 || power > 22) {
         return by_library(number, ok_r);
     }
     double value = (double)d->digits;

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/habits.h"
+
+#include <stdlib.h>
+
+struct fl_habits {
+    uint64_t shape[FL_HABITS]; /* apart, so that a miss touches little */
+    struct fl_job_habit list[FL_HABITS];
+};
+
+enum fl_status fl_habits_new(struct fl_habits **out, struct fl_err *err)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for the shapes of routine lines");
+}
+
+void fl_habits_free(struct fl_habits *habits)
+{
+    free(habits);
+}
+
+const struct fl_job_habit *fl_habits_find(const struct fl_habits *habits, uint64_t shape)
+{
+    size_t i = shape % FL_HABITS;
+    return shape && habits->shape[i] == shape ? &habits->list[i] : NULL;
+}
+
+void fl_habits_put(struct fl_habits *habits, const struct fl_job_habit *habit)
+{
+    size_t i = habit->shape % FL_HABITS;
+    habits->shape[i] = habit->shape;
+    habits->list[i] = *habit;
+}
+
+bool fl_habit_drops(const struct fl_ruleset *set, const struct fl_candidate *candidates, size_t n,
+                    bool dropped, uint32_t *depends_r)
+{
+    bool alike = true;
+    *depends_r = UINT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_candidate *c = &candidates[i];
+        if (!set->line_owner[c->pattern].drops) {
+            continue;
+        }
+        if (c->always) {
+            *depends_r = UINT32_MAX;
+            return dropped;
+        }
+        alike = alike && dropped; /* else it said no, and may say yes next time */
+        *depends_r = c->sure ? c->pattern : *depends_r;
+    }
+    return alike && dropped == (*depends_r != UINT32_MAX);
+}
