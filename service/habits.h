@@ -12,7 +12,7 @@ struct fl_job_habit {
     bool dropped;     /* by this filter rule: */
     uint32_t rule;
     uint32_t depends; /* as long as this pattern says yes to the whole line; UINT32_MAX: on none */
-    bool routine;     /* progress and the like */
+    bool timed;       /* its time is the last one seen */
     bool reports;     /* as follows */
     struct fl_habit habit;
 };

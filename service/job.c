@@ -153,8 +153,8 @@ static bool read_time(struct fl_job *job, struct fl_str text)
     return true;
 }
 
-/* Most lines with a time are routine, and few lines need theirs: of a routine one the text is kept,
- * to be read when a line without a time of its own needs the last one. */
+/* Most lines with a time are routine, and few lines need theirs: of one by habit the text is kept, to
+ * be read when a line without a time of its own needs the last one. */
 static void keep_time(struct fl_job *job, struct fl_str message)
 {
     job->stamp_n = message.n < sizeof job->stamp ? message.n : sizeof job->stamp;
@@ -185,6 +185,7 @@ struct proposed {
     bool unsure;  /* of one of the two; other lines of the shape may be told otherwise */
     bool rules;   /* some diagnosis rule */
     bool blames;  /* one that a verdict may rest on */
+    bool timed;   /* a routine line with a time */
 };
 
 static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c, size_t n,
@@ -211,7 +212,7 @@ static struct proposed sort_out(struct fl_job *job, const struct fl_candidate *c
 }
 
 static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct fl_line_at *at,
-                  const struct proposed *p, struct fl_place *place_r)
+                  struct proposed *p, struct fl_place *place_r)
 {
     struct fl_prefix prefix;
     size_t peeled = fl_prefix_peel(text, &prefix);
@@ -232,7 +233,8 @@ static enum fl_known judge(struct fl_job *job, struct fl_str text, const struct 
         known = fl_diagnosis_line(job->diagnosis, place_r, message, text, job->order, p->c, p->n);
     }
     if (known >= FL_KNOWN_ROUTINE) { /* others may be passed over, see fl_matcher_line */
-        keep_time(job, message);
+        p->timed = read_time(job, message);
+        job->stamp_n = p->timed ? 0 : job->stamp_n;
     }
     if (p->opens || job->events.open_n) {
         const char *start = p->opens ? fl_str_find(message, FL_LIT("Traceback (most")) : NULL;
@@ -261,7 +263,7 @@ static bool repeat(struct fl_job *job, const struct fl_job_habit *habit, struct 
                                  job->order)) {
             return false;
         }
-        if (habit->routine) {
+        if (habit->timed) {
             keep_time(job, message);
         }
     }
@@ -282,7 +284,7 @@ static void learn_habit(struct fl_job *job, uint64_t shape, const struct propose
                  !(p->trouble && !dropped && how == FL_KNOWN_NOT);
     struct fl_job_habit one = {.shape = shape, .dropped = dropped, .rule = rule,
                                .reports = p->rules && (habit->acts_n || habit->noes_n),
-                               .routine = how == FL_KNOWN_ROUTINE};
+                               .timed = p->timed};
     if (!shape || !quiet || (p->rules && !(habit->holds && how != FL_KNOWN_TELLING)) ||
         !fl_habit_drops(job->set, p->c, p->n, dropped, &one.depends)) {
         return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any cutting of the bytes gives the same verdict, byte for byte: each golden case, one long made
+/* Any cutting of the bytes gives the same verdict, byte for byte, and so does a watched job, in which
+ * every line is asked about anew (service/habits.h): each golden case, one long made
  * stream, and a few labelled logs (where FL_CORPUS names a folder of them) are read whole and in
  * random cuttings. FL_SEED=N repeats a run. */
 #include "tests/unit/test.h"
@@ -84,11 +85,19 @@ static void write_all(const struct fl_result *r, struct fl_buf *out)
     }
 }
 
+enum { KINDS = 5, WATCHED };
+
+static void look_on(void *ctx, const struct fl_notice *notice)
+{
+    ++*(long *)ctx;
+    (void)notice;
+}
+
 /* Sizes of the pieces of one cutting are of a kind: single bytes, a few, hundreds, thousands. */
 static size_t piece(unsigned kind, size_t left)
 {
     static const size_t most[] = {1, 7, 100, 3000, 70000};
-    size_t n = kind == 0 ? left : below(most[kind - 1]) + 1;
+    size_t n = kind == 0 || kind == WATCHED ? left : below(most[kind - 1]) + 1;
     return n < left ? n : left;
 }
 
@@ -96,7 +105,12 @@ static bool diagnose(const struct logs *logs, unsigned kind, struct fl_buf *out)
 {
     struct fl_err err = {0};
     struct fl_result r = {.book = book};
+    long notices = 0;
+    const struct fl_watch watch = {look_on, &notices};
     enum fl_status status = fl_job_new(book.set, &r.job, &err);
+    if (status == FL_OK && kind == WATCHED) {
+        fl_job_watch(r.job, &watch);
+    }
     for (size_t i = 0; status == FL_OK && i < logs->n; i++) {
         struct fl_str rest = logs->bytes[i];
         status = fl_job_begin(r.job, logs->path[i], logs->path[i], &err);
@@ -146,7 +160,7 @@ static void hold(const char *name, const struct logs *logs, int cuttings)
     fl_buf_init(&cut, 64 << 20);
     CHECK(logs->n > 0 && diagnose(logs, 0, &whole));
     for (int i = 0; i < cuttings; i++) {
-        unsigned kind = (unsigned)i % 5 + 1;
+        unsigned kind = (unsigned)i % WATCHED + 1;
         if (kind == 1 && logs->size > 256 * 1024) {
             kind = 2;
         }
@@ -279,6 +293,37 @@ TEST(long_stream)
     fl_buf_free(&text);
 }
 
+/* Of each form thousands of lines that differ in digits only (#), and some digits matter (!). */
+TEST(lines_of_one_shape_that_say_otherwise)
+{
+    static const char *const forms[] = {
+        " iteration   ###/ 900 | consumed samples: ####00 | lm loss: #.###E+00 | loss scale: 1.0 | "
+        "grad norm: 0.### | number of skipped iterations: ! | number of nan iterations: ! |\n",
+        "[rank#]: step ### loss #.## lr 0.### exit code: ! signal !\n",
+        "Epoch: [#] step ### acc@! ##.# top! ##.#\n",
+        "{'loss': #.###, 'grad_norm': #.#, 'learning_rate': #e-0#, 'epoch': #.5}\n",
+        "2026-01-0# 10:0#:1# NVRM: Xid (PCI:0000:1#:00): 3!, pid=###, Ch #\n",
+        "[2026-01-0# 10:0#:1#] ##%|\xe2\x96\x88     | ###/900 [0#:10<00:10, #.5it/s]\n",
+    };
+    static struct logs logs;
+    struct fl_buf text;
+    fl_buf_init(&text, 8 << 20);
+    for (int i = 0; i < 6000; i++) {
+        char rare = (char)(below(300) ? '0' : '1' + (char)below(9));
+        for (const char *p = forms[below(sizeof forms / sizeof *forms)]; *p; p++) {
+            char c = *p == '#' ? (char)('1' + (char)below(9)) : *p == '!' ? rare : *p;
+            fl_buf_add(&text, &c, 1);
+        }
+    }
+    fl_buf_add_text(&text, "ValueError: that is all\n");
+    logs.path[0] = "shapes.log";
+    logs.bytes[0] = fl_buf_str(&text);
+    logs.n = 1;
+    logs.size = text.n;
+    hold("shapes", &logs, 2 * WATCHED);
+    fl_buf_free(&text);
+}
+
 TEST(labelled_logs)
 {
     const char *corpus = getenv("FL_CORPUS");
@@ -311,6 +356,7 @@ int main(void)
     }
     RUN(golden_cases);
     RUN(long_stream);
+    RUN(lines_of_one_shape_that_say_otherwise);
     RUN(labelled_logs);
     fl_rulebook_close(&book);
     return test_result();
