@@ -16,13 +16,15 @@ static enum fl_status read_streams(const struct fl_request *request, struct fl_j
     struct fl_err fault = {0};
     size_t read = 0;
     enum fl_status status = FL_OK;
+    if (request->follow) {
+        status = fl_job_follow(job, request->paths, request->paths_n, request->follow, err);
+        fl_diagnosis_end(fl_job_diagnosis(job));
+        return status;
+    }
     for (size_t i = 0; i < request->paths_n; i++) {
         struct fl_err one = {0};
-        status = request->follow
-                     ? fl_job_follow(job, request->paths[i], request->follow, &one)
-                     : fl_job_read(job, request->paths[i], &read, &one);
+        status = fl_job_read(job, request->paths[i], &read, &one);
         if (status == FL_OK) {
-            read += request->follow != NULL;
             continue;
         }
         if (status == FL_NOMEM) {

@@ -14,10 +14,14 @@ struct ring {
     size_t n; /* lines ever offered */
 };
 
-struct fl_view {
+struct fl_view_stream {
     struct ring first; /* full means full */
     struct ring last;
     struct ring tail;
+    struct slot slots[FL_VIEW_FIRST + FL_VIEW_LAST + FL_VIEW_TAIL];
+};
+
+struct fl_view {
     struct fl_arena arena;
     struct fl_view_line lines[FL_VIEW_LINES];
     size_t n;
@@ -25,36 +29,38 @@ struct fl_view {
 
 enum fl_status fl_view_new(struct fl_view **out, struct fl_err *err)
 {
-    struct fl_view *v = calloc(1, sizeof *v);
-    *out = v;
-    if (!v) {
+    *out = calloc(1, sizeof **out);
+    if (!*out) {
         return fl_fail(err, FL_NOMEM, "no memory for the condensed view");
     }
-    fl_arena_init(&v->arena, 4 << 20);
-    v->first.size = FL_VIEW_FIRST;
-    v->last.size = FL_VIEW_LAST;
-    v->tail.size = FL_VIEW_TAIL;
-    struct ring *rings[] = {&v->first, &v->last, &v->tail};
-    for (size_t i = 0; i < 3; i++) {
-        rings[i]->slots = calloc(rings[i]->size, sizeof *rings[i]->slots);
-        if (!rings[i]->slots) {
-            fl_view_free(v);
-            *out = NULL;
-            return fl_fail(err, FL_NOMEM, "no memory for the condensed view");
-        }
-    }
+    fl_arena_init(&(*out)->arena, 4 << 20);
     return FL_OK;
 }
 
 void fl_view_free(struct fl_view *view)
 {
     if (view) {
-        free(view->first.slots);
-        free(view->last.slots);
-        free(view->tail.slots);
         fl_arena_free(&view->arena);
         free(view);
     }
+}
+
+enum fl_status fl_view_begin(struct fl_view_stream **out, struct fl_err *err)
+{
+    struct fl_view_stream *s = calloc(1, sizeof *s);
+    *out = s;
+    if (!s) {
+        return fl_fail(err, FL_NOMEM, "no memory for the condensed view");
+    }
+    s->first = (struct ring){s->slots, FL_VIEW_FIRST, 0};
+    s->last = (struct ring){s->slots + FL_VIEW_FIRST, FL_VIEW_LAST, 0};
+    s->tail = (struct ring){s->slots + FL_VIEW_FIRST + FL_VIEW_LAST, FL_VIEW_TAIL, 0};
+    return FL_OK;
+}
+
+void fl_view_drop(struct fl_view_stream *stream)
+{
+    free(stream);
 }
 
 static void put(struct ring *ring, const struct fl_view_line *line)
@@ -68,11 +74,11 @@ static void put(struct ring *ring, const struct fl_view_line *line)
     slot->line.text.p = slot->text;
 }
 
-void fl_view_offer(struct fl_view *view, const struct fl_view_line *line, bool trouble)
+void fl_view_offer(struct fl_view_stream *stream, const struct fl_view_line *line, bool trouble)
 {
-    struct ring *ring = !trouble                           ? &view->tail
-                        : view->first.n < view->first.size ? &view->first
-                                                           : &view->last;
+    struct ring *ring = !trouble                               ? &stream->tail
+                        : stream->first.n < stream->first.size ? &stream->first
+                                                               : &stream->last;
     put(ring, line);
 }
 
@@ -83,17 +89,16 @@ static int compare_orders(const void *a, const void *b)
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-void fl_view_end_stream(struct fl_view *view)
+void fl_view_end(struct fl_view *view, struct fl_view_stream *stream)
 {
     struct fl_view_line all[FL_VIEW_FIRST + FL_VIEW_LAST + FL_VIEW_TAIL];
-    struct ring *rings[] = {&view->first, &view->last, &view->tail};
+    struct ring *rings[] = {&stream->first, &stream->last, &stream->tail};
     size_t n = 0;
     for (size_t i = 0; i < 3; i++) {
         size_t held = rings[i]->n < rings[i]->size ? rings[i]->n : rings[i]->size;
         for (size_t k = 0; k < held; k++) {
             all[n++] = rings[i]->slots[k].line;
         }
-        rings[i]->n = 0;
     }
     qsort(all, n, sizeof *all, compare_orders);
     for (size_t i = 0; i < n && view->n < FL_VIEW_LINES; i++) {
@@ -104,6 +109,7 @@ void fl_view_end_stream(struct fl_view *view)
             view->lines[view->n++].text = text;
         }
     }
+    fl_view_drop(stream);
 }
 
 const struct fl_view_line *fl_view_lines(const struct fl_view *view, size_t *n_r)

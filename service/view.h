@@ -28,12 +28,17 @@ struct fl_view;
 enum fl_status fl_view_new(struct fl_view **out, struct fl_err *err) FL_MUST_USE;
 void fl_view_free(struct fl_view *view);
 
-/* A line of the stream in hand that looks like trouble (trouble) or is one of its last. Offering
- * the same line twice in a row keeps one. */
-void fl_view_offer(struct fl_view *view, const struct fl_view_line *line, bool trouble);
+/* A stream begins. */
+struct fl_view_stream;
+enum fl_status fl_view_begin(struct fl_view_stream **out, struct fl_err *err) FL_MUST_USE;
 
-/* The stream is over: its lines are settled, in order. */
-void fl_view_end_stream(struct fl_view *view);
+/* A line of the stream that looks like trouble (trouble) or is one of its last. Offering the same
+ * line twice in a row keeps one. */
+void fl_view_offer(struct fl_view_stream *stream, const struct fl_view_line *line, bool trouble);
+
+/* The stream is over: its lines are settled, in order. The stream is gone. */
+void fl_view_end(struct fl_view *view, struct fl_view_stream *stream);
+void fl_view_drop(struct fl_view_stream *stream);
 
 /* All lines, stream by stream, in order. */
 const struct fl_view_line *fl_view_lines(const struct fl_view *view, size_t *n_r);

@@ -109,7 +109,7 @@ static int run(struct fl_config *config, const struct options *o, int argc, char
 {
     struct fl_err err = {0};
     struct fl_result result;
-    const struct fl_follow follow = {is_over, NULL};
+    const struct fl_follow follow = {.stop = is_over};
     struct fl_request request = {.paths = (const char *const *)(argv + 1),
                                  .paths_n = (size_t)argc - 1,
                                  .config = config,
@@ -138,7 +138,7 @@ int fl_cmd_diagnose(int argc, char **argv)
         {"learn", 0, FL_OPT_FLAG, NULL,
          "propose filter rules from what the job says again and again (see `learn`)", &o.learn},
         {"follow", 'F', FL_OPT_FLAG, NULL,
-         "read on as the file grows; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
+         "read on as the files grow; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
         {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},
         {"no-learned", 0, FL_OPT_FLAG, NULL, "go without learned rules", &o.no_learned},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned rules, incidents)", &o.state},
@@ -174,9 +174,12 @@ int fl_cmd_diagnose(int argc, char **argv)
         fl_log(FL_LOG_ERROR, "--learn reads the logs twice: give files or folders, not --follow");
         return FL_EXIT_USAGE;
     }
-    if (argc < 2 || (o.follow && argc != 2)) {
-        fl_log(FL_LOG_ERROR, o.follow ? "--follow takes one file"
-                                      : "give the logs of one job: faultline diagnose PATH...");
+    if (argc < 2) {
+        fl_log(FL_LOG_ERROR, "give the logs of one job: faultline diagnose PATH...");
+        return FL_EXIT_USAGE;
+    }
+    if (o.follow && argc - 1 > FL_FOLLOWED_MAX) {
+        fl_log(FL_LOG_ERROR, "--follow takes %d files at most", FL_FOLLOWED_MAX);
         return FL_EXIT_USAGE;
     }
     if (fl_config_load(&config, &err) != FL_OK) {

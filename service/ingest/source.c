@@ -21,7 +21,8 @@
 
 #include "service/base/clock.h"
 
-enum { INPUT_BYTES = 128 * 1024, OUTPUT_BYTES = 1 << 20, TAIL_BYTES = 256, POLL_MS = 250, ZSTD_WINDOW_LOG = 27 };
+enum { INPUT_BYTES = 128 * 1024, OUTPUT_BYTES = 1 << 20, TAIL_BYTES = 256, POLL_MS = 250, ZSTD_WINDOW_LOG = 27,
+       WAIT_MAX = 512 /* files whose notices end a wait; more are looked at every POLL_MS */ };
 
 enum kind { KIND_PLAIN, KIND_GZIP, KIND_ZSTD };
 
@@ -46,8 +47,6 @@ struct fl_source {
     const char *error; /* seen, but bytes before it are handed out first */
     int notify_fd;          /* inotify, or -1 */
     int64_t rotated_ms;     /* when the path was first seen to name another file, or 0 */
-    bool (*stop)(void *ctx);
-    void *stop_ctx;
     size_t tail_n; /* bytes of tail, the last ones handed out of a followed file */
     unsigned char tail[TAIL_BYTES];
     unsigned char input[TAIL_BYTES + INPUT_BYTES];
@@ -70,56 +69,17 @@ bool fl_source_restarted(struct fl_source *src)
     return restarted;
 }
 
-void fl_source_on_stop(struct fl_source *src, bool (*stop)(void *ctx), void *ctx)
-{
-    src->stop = stop;
-    src->stop_ctx = ctx;
-}
-
-static bool stopped(const struct fl_source *src)
-{
-    return src->stop && src->stop(src->stop_ctx);
-}
-
 /* ---- bytes as they lie on disk ---- */
-
-/* A pipe that is followed is asked with a time limit, so that stop is heard. */
-static bool wait_for_pipe(struct fl_source *src)
-{
-    while (src->follow && !src->regular) {
-        struct pollfd ready = {.fd = src->fd, .events = POLLIN};
-        bool ending = stopped(src);
-        if (poll(&ready, 1, ending ? 0 : POLL_MS) != 0) {
-            break;
-        }
-        if (ending) {
-            return false;
-        }
-    }
-    return true;
-}
 
 static enum fl_status read_raw(struct fl_source *src, void *bytes, size_t n, size_t *got_r,
                                struct fl_err *err)
 {
-    *got_r = 0;
-    for (;;) {
-        if (!wait_for_pipe(src)) {
-            return FL_OK;
-        }
-        ssize_t got = read(src->fd, bytes, n);
-        if (got >= 0) {
-            *got_r = (size_t)got;
-            return FL_OK;
-        }
-        if (errno == EINTR || errno == EAGAIN) {
-            if (stopped(src)) {
-                return FL_OK;
-            }
-            continue;
-        }
-        return fl_fail_errno(err, "%s: cannot read", fl_source_name(src));
-    }
+    ssize_t got = -1;
+    do {
+        got = read(src->fd, bytes, n);
+    } while (got < 0 && errno == EINTR);
+    *got_r = got < 0 ? 0 : (size_t)got;
+    return got < 0 ? fl_fail_errno(err, "%s: cannot read", fl_source_name(src)) : FL_OK;
 }
 
 static enum fl_status fill_input(struct fl_source *src, struct fl_err *err)
@@ -359,34 +319,67 @@ static enum step look_for_rotation(struct fl_source *src)
     return STEP_AGAIN;
 }
 
-static void wait_for_change(struct fl_source *src)
-{
-    struct pollfd notice = {.fd = src->notify_fd, .events = POLLIN};
-    if (poll(&notice, src->notify_fd >= 0, src->rotated_ms ? POLL_MS / 5 : POLL_MS) > 0) {
-        char events[4096];
-        while (read(src->notify_fd, events, sizeof events) > 0) {
-        }
-    }
-}
-
-/* What was written before stop said so is still read. */
-static enum fl_status follow(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
-                             struct fl_err *err)
+static enum fl_status poll_file(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                struct fl_err *err)
 {
     for (;;) {
-        bool ending = stopped(src);
         enum step step = STEP_WAIT;
         enum fl_status status = read_followed(src, bytes, n, got_r, &step, err);
         if (status != FL_OK || step == STEP_DATA) {
             return status;
         }
-        if (step == STEP_AGAIN || look_for_rotation(src) == STEP_AGAIN) {
-            continue;
-        }
-        if (ending) {
+        if (step != STEP_AGAIN && look_for_rotation(src) != STEP_AGAIN) {
             return FL_OK;
         }
-        wait_for_change(src);
+    }
+}
+
+static enum fl_status poll_pipe(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                                bool *over_r, struct fl_err *err)
+{
+    struct pollfd ready = {.fd = src->fd, .events = POLLIN};
+    if (src->input_at == src->input_n && !src->input_end && poll(&ready, 1, 0) == 0) {
+        return FL_OK;
+    }
+    enum fl_status status = read_plain(src, bytes, n, got_r, err);
+    *over_r = *got_r == 0;
+    return status;
+}
+
+enum fl_status fl_source_poll(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                              bool *over_r, struct fl_err *err)
+{
+    enum fl_status status = FL_OK;
+    *got_r = 0;
+    *over_r = false;
+    if (src->kind != KIND_PLAIN) {
+        status = fl_source_read(src, bytes, n, got_r, err);
+        *over_r = *got_r == 0;
+        return status;
+    }
+    status = src->regular ? poll_file(src, bytes, n, got_r, err)
+                          : poll_pipe(src, bytes, n, got_r, over_r, err);
+    src->offset += *got_r;
+    return status;
+}
+
+void fl_sources_wait(struct fl_source *const *list, size_t n)
+{
+    struct pollfd notices[WAIT_MAX];
+    nfds_t watched = 0;
+    bool rotated = false;
+    for (size_t i = 0; i < n; i++) {
+        int fd = list[i]->regular ? list[i]->notify_fd : list[i]->fd;
+        rotated |= list[i]->rotated_ms != 0;
+        if (fd >= 0 && watched < WAIT_MAX) {
+            notices[watched++] = (struct pollfd){.fd = fd, .events = POLLIN};
+        }
+    }
+    (void)poll(notices, watched, rotated ? POLL_MS / 5 : POLL_MS);
+    for (size_t i = 0; i < n; i++) {
+        char events[4096];
+        while (list[i]->notify_fd >= 0 && read(list[i]->notify_fd, events, sizeof events) > 0) {
+        }
     }
 }
 
@@ -524,8 +517,7 @@ enum fl_status fl_source_read(struct fl_source *src, char *bytes, size_t n, size
     enum fl_status status = FL_OK;
     switch (src->kind) {
     case KIND_PLAIN:
-        status = src->follow && src->regular ? follow(src, bytes, n, got_r, err)
-                                             : read_plain(src, bytes, n, got_r, err);
+        status = read_plain(src, bytes, n, got_r, err);
         break;
     case KIND_GZIP:
         status = read_gzip(src, bytes, n, got_r, err);

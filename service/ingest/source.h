@@ -18,20 +18,25 @@ enum { FL_SOURCE_FOLLOW = 1 };
 
 struct fl_source;
 
-/* path "-" is standard input. Folders are refused, pipes are fine. FL_SOURCE_FOLLOW: at the end
- * wait for more, and go on in the new file when the path is rotated or rewritten (a pipe or
- * compressed file is only read to its end). *src_r is NULL on failure. */
+/* path "-" is standard input. Folders are refused, pipes are fine. FL_SOURCE_FOLLOW: it will be
+ * polled. *src_r is NULL on failure. */
 enum fl_status fl_source_open(const char *path, unsigned flags, struct fl_source **src_r,
                               struct fl_err *err) FL_MUST_USE;
 void fl_source_close(struct fl_source *src);
-
-/* While following, stop(ctx) is asked at least every 250 ms of waiting; true ends the data. */
-void fl_source_on_stop(struct fl_source *src, bool (*stop)(void *ctx), void *ctx);
 
 /* Reads up to n bytes; *got_r 0 means the end. A broken compressed file gives all that could be
  * unpacked first, and FL_CORRUPT after it. */
 enum fl_status fl_source_read(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
                               struct fl_err *err) FL_MUST_USE;
+
+/* Of a followed source: what is there now; *got_r 0 when nothing is. At its end it goes on in the new
+ * file when the path is rotated or rewritten; *over_r when nothing can follow (a pipe or compressed
+ * file is only read to its end). */
+enum fl_status fl_source_poll(struct fl_source *src, char *bytes, size_t n, size_t *got_r,
+                              bool *over_r, struct fl_err *err) FL_MUST_USE;
+
+/* Returns when one of them may have more, at the latest after 250 ms. */
+void fl_sources_wait(struct fl_source *const *list, size_t n);
 
 struct fl_lines;
 /* Reads all that is left into lines, and ends them: what could be read is delivered even when the

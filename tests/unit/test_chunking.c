@@ -113,7 +113,8 @@ static bool diagnose(const struct logs *logs, unsigned kind, struct fl_buf *out)
     }
     for (size_t i = 0; status == FL_OK && i < logs->n; i++) {
         struct fl_str rest = logs->bytes[i];
-        status = fl_job_begin(r.job, logs->path[i], logs->path[i], &err);
+        struct fl_feed *feed = NULL;
+        status = fl_feed_open(r.job, logs->path[i], logs->path[i], &feed, &err);
         while (status == FL_OK && rest.n) {
             size_t n = piece(kind, rest.n);
             /* a copy of its own, so that reading past a piece is seen */
@@ -122,12 +123,12 @@ static bool diagnose(const struct logs *logs, unsigned kind, struct fl_buf *out)
                 abort();
             }
             memcpy(copy, rest.p, n);
-            status = fl_job_bytes(r.job, (struct fl_str){copy, n}, &err);
+            status = fl_lines_push(fl_feed_lines(feed), (struct fl_str){copy, n}, &err);
             free(copy);
             rest = fl_str_skip(rest, n);
         }
         if (status == FL_OK) {
-            status = fl_job_end(r.job, NULL, &err);
+            status = fl_feed_close(feed, NULL, &err);
         }
     }
     CHECK_EQ_STR(err.msg, "");

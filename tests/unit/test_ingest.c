@@ -636,12 +636,6 @@ struct follower {
     char bytes[4096];
 };
 
-static bool follower_stop(void *ctx)
-{
-    struct follower *f = ctx;
-    return atomic_load(&f->stop);
-}
-
 static void *follower_run(void *ctx)
 {
     struct follower *f = ctx;
@@ -649,9 +643,15 @@ static void *follower_run(void *ctx)
     for (;;) {
         size_t n = atomic_load(&f->n);
         size_t got;
-        if (fl_source_read(f->src, f->bytes + n, sizeof f->bytes - n, &got, &err) != FL_OK ||
-            !got) {
+        bool over = false;
+        bool ending = atomic_load(&f->stop);
+        if (fl_source_poll(f->src, f->bytes + n, sizeof f->bytes - n, &got, &over, &err) != FL_OK ||
+            over || (!got && ending)) {
             break;
+        }
+        if (!got) {
+            fl_sources_wait(&f->src, 1);
+            continue;
         }
         atomic_fetch_add(&f->restarts, fl_source_restarted(f->src));
         atomic_store(&f->n, n + got);
@@ -677,7 +677,6 @@ TEST(follow)
     pthread_t thread;
     put_text("live", "one\n", O_TRUNC);
     CHECK(fl_source_open(path_of("live"), FL_SOURCE_FOLLOW, &f.src, &err) == FL_OK);
-    fl_source_on_stop(f.src, follower_stop, &f);
     CHECK_EQ_INT(pthread_create(&thread, NULL, follower_run, &f), 0);
     expect_followed(&f, "one\n");
     put_text("live", "two\n", O_APPEND);
@@ -713,7 +712,6 @@ TEST(many_rotations)
     char want[4096] = "";
     put_text("many", "", O_TRUNC);
     CHECK(fl_source_open(path_of("many"), FL_SOURCE_FOLLOW, &f.src, &err) == FL_OK);
-    fl_source_on_stop(f.src, follower_stop, &f);
     CHECK_EQ_INT(pthread_create(&thread, NULL, follower_run, &f), 0);
     for (int i = 0; i < 4; i++) {
         char line[32];
