@@ -6,7 +6,6 @@
 #include "rules/match/matcher.h"
 
 #include "rules/match/memo.h"
-#include "rules/match/needles.h"
 #include "rules/match/scanner.h"
 #include "rules/match/sweep.h"
 
@@ -15,15 +14,18 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+/* Trusted patterns stay as they are from run to run, so their scanner is worth keeping; the others
+ * come and go, and have a small one of their own. */
+enum { TRUSTED, OTHERS, SIEVES };
+
 struct fl_matcher {
     struct fl_pattern *patterns;
     uint32_t patterns_n;
     uint32_t patterns_size;
-    struct fl_needles needles;
+    struct fl_sieve sieves[SIEVES];
     struct fl_grams *grams; /* until ready */
     const char *cache;      /* until ready */
     const char *cache_name;
-    hs_database_t *scanner; /* NULL: there is nothing to scan for */
 };
 
 struct fl_match_work {
@@ -52,9 +54,11 @@ void fl_matcher_free(struct fl_matcher *matcher)
     if (!matcher) {
         return;
     }
-    hs_free_database(matcher->scanner);
+    for (size_t i = 0; i < SIEVES; i++) {
+        hs_free_database(matcher->sieves[i].scanner);
+        fl_needles_fini(&matcher->sieves[i].needles);
+    }
     free(matcher->patterns);
-    fl_needles_fini(&matcher->needles);
     free(matcher->grams);
     free(matcher);
 }
@@ -108,10 +112,14 @@ static enum fl_status gather(struct fl_matcher *m)
         if (!(m->patterns[i].flags & FL_PATTERN_SILENT)) {
             fl_literals_of(m->patterns[i].text, m->grams, &set);
             set.n = scans ? set.n : 0;
-            status = fl_needles_add(&m->needles, &set, i);
+            size_t k = m->patterns[i].flags & FL_PATTERN_TRUSTED ? TRUSTED : OTHERS;
+            status = fl_needles_add(&m->sieves[k].needles, &set, i);
         }
     }
-    return status == FL_OK ? fl_needles_sort(&m->needles) : status;
+    for (size_t k = 0; status == FL_OK && k < SIEVES; k++) {
+        status = fl_needles_sort(&m->sieves[k].needles);
+    }
+    return status;
 }
 
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
@@ -122,10 +130,15 @@ enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
     if (status != FL_OK) {
         return fl_fail(err, status, "no memory for the literal scanner");
     }
-    return matcher->needles.n
-               ? fl_scanner_open(matcher->needles.list, matcher->needles.n, matcher->cache,
-                                 matcher->cache_name, &matcher->scanner, err)
-               : FL_OK;
+    for (size_t k = 0; status == FL_OK && k < SIEVES; k++) {
+        struct fl_sieve *sieve = &matcher->sieves[k];
+        const char *cache = k == TRUSTED ? matcher->cache : NULL;
+        if (sieve->needles.n) {
+            status = fl_scanner_open(sieve->needles.list, sieve->needles.n, cache,
+                                     matcher->cache_name, &sieve->scanner, err);
+        }
+    }
+    return status;
 }
 
 bool fl_matcher_lacks_literal(const struct fl_matcher *matcher, uint32_t pattern)
@@ -147,10 +160,10 @@ enum fl_status fl_match_work_new(const struct fl_matcher *matcher, struct fl_mat
     w->matcher = m;
     enum fl_status status = fl_programs_new(m->patterns, m->patterns_n, &w->programs, err);
     if (status == FL_OK) {
-        status = fl_sweep_new(&m->needles, m->scanner, m->patterns_n, &w->one, err);
+        status = fl_sweep_new(m->sieves, SIEVES, m->patterns_n, &w->one, err);
     }
     if (status == FL_OK) {
-        status = fl_sweep_new(&m->needles, m->scanner, m->patterns_n, &w->many, err);
+        status = fl_sweep_new(m->sieves, SIEVES, m->patterns_n, &w->many, err);
     }
     if (status != FL_OK) {
         fl_match_work_free(w);

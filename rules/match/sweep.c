@@ -17,8 +17,9 @@ struct hit {
 };
 
 struct fl_sweep {
-    const struct fl_needles *needles;
-    const hs_database_t *scanner;
+    const struct fl_sieve *sieves;
+    size_t sieves_n;
+    const struct fl_needles *needles; /* of the sieve in hand */
     hs_scratch_t *scratch;
     bool *muted;    /* per pattern */
     uint32_t *seen; /* per pattern: the last line it was proposed for, counted from `stamp` */
@@ -39,19 +40,30 @@ struct fl_sweep {
     bool failed;
 };
 
-enum fl_status fl_sweep_new(const struct fl_needles *needles, const hs_database_t *scanner,
-                            uint32_t patterns_n, struct fl_sweep **out, struct fl_err *err)
+/* Scratch for all of them. */
+static bool alloc_scratch(struct fl_sweep *s)
+{
+    for (size_t i = 0; i < s->sieves_n; i++) {
+        if (s->sieves[i].scanner &&
+            hs_alloc_scratch(s->sieves[i].scanner, &s->scratch) != HS_SUCCESS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum fl_status fl_sweep_new(const struct fl_sieve *sieves, size_t n, uint32_t patterns_n,
+                            struct fl_sweep **out, struct fl_err *err)
 {
     struct fl_sweep *s = calloc(1, sizeof *s);
     *out = s;
     if (s) {
-        *s = (struct fl_sweep){.needles = needles, .scanner = scanner, .stamp = 1,
+        *s = (struct fl_sweep){.sieves = sieves, .sieves_n = n, .stamp = 1,
                                .patterns_n = patterns_n};
         s->muted = calloc(patterns_n + 1U, sizeof *s->muted);
         s->seen = calloc(patterns_n + 1U, sizeof *s->seen);
     }
-    if (!s || !s->muted || !s->seen ||
-        (scanner && hs_alloc_scratch(scanner, &s->scratch) != HS_SUCCESS)) {
+    if (!s || !s->muted || !s->seen || !alloc_scratch(s)) {
         fl_sweep_free(s);
         *out = NULL;
         return fl_fail(err, FL_NOMEM, "no memory for matching");
@@ -174,21 +186,30 @@ static enum fl_status order(struct fl_sweep *s)
     return FL_OK;
 }
 
-enum fl_status fl_sweep_run(struct fl_sweep *s)
+static bool search(struct fl_sweep *s, const struct fl_sieve *sieve)
 {
     s->at = 0;
+    s->needles = &sieve->needles;
+    return !sieve->scanner || s->lines_n == 0 ||
+           hs_scan(sieve->scanner, s->text, (unsigned)s->text_n, 0, s->scratch, on_literal, s) ==
+               HS_SUCCESS;
+}
+
+enum fl_status fl_sweep_run(struct fl_sweep *s)
+{
     s->failed = false;
     if (s->stamp > UINT32_MAX / 2) {
         memset(s->seen, 0, s->patterns_n * sizeof *s->seen);
         s->stamp = 1;
     }
-    if (s->scanner && s->lines_n &&
-        hs_scan(s->scanner, s->text, (unsigned)s->text_n, 0, s->scratch, on_literal, s) !=
-            HS_SUCCESS) {
-        return FL_NOMEM;
-    }
-    for (size_t i = 0; i < s->lines_n && s->needles->always_n; i++) {
-        propose(s, i, s->needles->always, s->needles->always_n);
+    for (size_t k = 0; k < s->sieves_n; k++) {
+        const struct fl_needles *needles = &s->sieves[k].needles;
+        if (!search(s, &s->sieves[k])) {
+            return FL_NOMEM;
+        }
+        for (size_t i = 0; i < s->lines_n && needles->always_n; i++) {
+            propose(s, i, needles->always, needles->always_n);
+        }
     }
     s->stamp += (uint32_t)s->lines_n;
     return s->failed ? FL_NOMEM : order(s);

@@ -2,7 +2,7 @@
 /* Lines in, the patterns that may match each of them out: all needles are looked for in all lines at
  * once. Digits are made '0' on the way, so what is proposed for a line is proposed for all lines of
  * its shape (shape.h).
- * Borrows needles and scanner. Owns copies of the lines, and the answers until the next
+ * Borrows the sieves. Owns copies of the lines, and the answers until the next
  * fl_sweep_clear. Memory: some twice the lines, and kept. Threads: one. */
 #pragma once
 #include "rules/match/matcher.h"
@@ -12,9 +12,15 @@
 
 struct fl_sweep;
 
-/* patterns_n: numbers of patterns are below it. scanner: finds the needles, NULL when there are none. */
-enum fl_status fl_sweep_new(const struct fl_needles *needles, const hs_database_t *scanner,
-                            uint32_t patterns_n, struct fl_sweep **out,
+/* What is looked for, and what finds it: NULL when there is nothing. */
+struct fl_sieve {
+    struct fl_needles needles;
+    hs_database_t *scanner;
+};
+
+/* patterns_n: numbers of patterns are below it. */
+enum fl_status fl_sweep_new(const struct fl_sieve *sieves, size_t n, uint32_t patterns_n,
+                            struct fl_sweep **out,
                             struct fl_err *err) FL_MUST_USE;
 void fl_sweep_free(struct fl_sweep *sweep);
 

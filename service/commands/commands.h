@@ -3,6 +3,7 @@
  * 0 done, 1 the verdict reached --fail-on (or a check failed), 2 usage, 3 input could not be
  * read. */
 #pragma once
+#include <stdbool.h>
 
 enum { FL_EXIT_OK, FL_EXIT_REACHED, FL_EXIT_USAGE, FL_EXIT_INPUT };
 
@@ -21,3 +22,7 @@ int fl_cmd_version(int argc, char **argv);
 /* Logs the error and returns FL_EXIT_USAGE or FL_EXIT_INPUT by its kind. */
 struct fl_err;
 int fl_cmd_fail(const struct fl_err *err);
+
+/* From now on Ctrl-C and SIGTERM only set what the second one tells. */
+void fl_cmd_until_interrupted(void);
+bool fl_cmd_interrupted(void *ctx);

@@ -8,23 +8,8 @@
 #include "service/report.h"
 #include "service/routine.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-static bool is_over(void *ctx)
-{
-    (void)ctx;
-    return interrupted != 0;
-}
 
 struct options {
     int format;
@@ -109,15 +94,13 @@ static int run(struct fl_config *config, const struct options *o, int argc, char
 {
     struct fl_err err = {0};
     struct fl_result result;
-    const struct fl_follow follow = {.stop = is_over};
+    const struct fl_follow follow = {.stop = fl_cmd_interrupted};
     struct fl_request request = {.paths = (const char *const *)(argv + 1),
                                  .paths_n = (size_t)argc - 1,
                                  .config = config,
                                  .follow = o->follow ? &follow : NULL};
     if (o->follow) {
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
+        fl_cmd_until_interrupted();
     }
     enum fl_status status = fl_pipeline_run(&request, &result, &err);
     int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);

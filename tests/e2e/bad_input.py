@@ -39,7 +39,9 @@ def test_usage(c):
     c.run("diagnose", JOB, "--format", status=2, says=["--format", "needs a value"])
     c.run("diagnose", "--offline=yes", JOB, status=2, says="--offline")
     c.run("diagnose", "--fail-on", "sometimes", JOB, status=2, says=["sometimes", "critical"])
-    c.run("diagnose", "--follow", JOB, HEALTHY, status=2, says="--follow")
+    c.run("diagnose", "--follow", "no-such.log", status=3, says="no-such.log")
+    c.run("filter", "--follow", "no-such.log", status=3, says="no-such.log")
+    c.run("filter", "--threads", "99", JOB, status=2, says="--threads")
     c.run("incidents", "list", "--limit", "-3", status=2, says="--limit")
     c.run("filter", "--only", status=2, says="--only")
     for command in ("diagnose", "filter", "rules", "incidents", "eval", "config", "doctor"):

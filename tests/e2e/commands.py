@@ -316,6 +316,105 @@ def test_diagnose_follow(c):
     c.check(v.get("cause") == "gpu_oom" and v["evidence"][0]["line"] == 40, "followed to %r" % (v.get("cause"),))
 
 
+def follower(c, *args):
+    """The program in follow mode; read(n) waits for n lines of output."""
+    p = subprocess.Popen([c.binary, *args], env=c.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.set_blocking(p.stdout.fileno(), False)
+    seen = bytearray()
+
+    def read(n, seconds=10):
+        until = time.monotonic() + seconds
+        while seen.count(b"\n") < n and time.monotonic() < until:
+            seen.extend(p.stdout.read() or b"")
+            time.sleep(0.005)
+        return bytes(seen)
+
+    def end():
+        p.send_signal(signal.SIGTERM)
+        try:
+            out, err = p.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            out, err = p.communicate()
+            c.check(False, "--follow did not end within a minute of SIGTERM")
+        return bytes(seen) + (out or b""), err.decode()
+
+    return read, end
+
+
+def append(path, text):
+    with open(path, "a") as f:
+        f.write(text)
+
+
+def test_diagnose_follows_many(c):
+    paths = [c.write("rank%d.log" % i, "iteration 1 loss: 2.1\n") for i in range(12)]
+    read, end = follower(c, "diagnose", "--follow", "--format", "json", *paths)
+    time.sleep(0.5)
+    for i, path in enumerate(paths):
+        append(path, "".join("iteration %d loss: 2.0\n" % n for n in range(2, 30)))
+    os.rename(paths[7], paths[7] + ".1")
+    append(paths[7] + ".1", OOM + "\n")
+    append(paths[7], "iteration 30 loss: 2.0\n")
+    time.sleep(0.8)
+    out, err = end()
+    v = json.loads(out or b"{}")
+    c.check(v.get("cause") == "gpu_oom" and v["evidence"][0]["file"] == "rank7.log" and v["evidence"][0]["line"] == 30,
+            "followed to %r %r %s" % (v.get("cause"), v.get("evidence"), err))
+
+
+def test_filter_follow(c):
+    one, two = c.write("one.log", "step 1\nkept 1\n"), c.write("two.log", "")
+    rules = c.write("only.json", json.dumps(["^step \\d+$"]))
+    read, end = follower(c, "filter", "--follow", "--only", rules, one, two)
+    want = b"==> %s <==\nkept 1\n" % one.encode()
+    c.check(read(2) == want, "begins with %r" % read(2))
+    append(two, "step 2\nhalf of")
+    time.sleep(0.4)
+    append(two, " a line\n")
+    want += b"\n==> %s <==\nhalf of a line\n" % two.encode()
+    c.check(read(5) == want, "goes on with %r" % read(5))
+    append(one, "last 1\n")
+    os.rename(one, one + ".old")
+    append(one + ".old", "late 1\n")
+    append(one, "new 1\nstep 3\nnew 2\n")
+    want += b"\n==> %s <==\nlast 1\nlate 1\nnew 1\nnew 2\n" % one.encode()
+    c.check(read(11) == want, "rotation gives %r" % read(11))
+    c.write("only.json", "new rules that are none")
+    append(one, "step 4\nkept 5\n")
+    want += b"kept 5\n"
+    c.check(read(12) == want, "a broken rule file changes the rules: %r" % read(12))
+    c.write("only.json.new", json.dumps(["^kept \\d+$"]))
+    os.rename(os.path.join(c.folder, "only.json.new"), rules)
+    until = time.monotonic() + 10
+    while b"step" not in read(0) and time.monotonic() < until:
+        append(one, "step 6\n")
+        time.sleep(0.01)
+    append(one, "kept 7\nthe end\n")
+    time.sleep(0.4)
+    out, err = end()
+    c.check(b"step 6" in out and b"kept 7" not in out and out.endswith(b"the end\n"), "new rules give %r" % out[len(want):])
+    c.check("the rules changed: 1 are in force" in err and "the rules stay as they were" in err, "says %s" % err)
+
+
+def test_filter_follow_loses_nothing(c):
+    """A slow reader, a file that grows and is truncated: every line that was written whole comes out."""
+    path = c.write("busy.log", "")
+    rules = c.write("none.json", json.dumps(["^never$"]))
+    p = subprocess.Popen([c.binary, "filter", "--follow", "--only", rules, path], env=c.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    lines = ["line %06d %s\n" % (i, "x" * (i % 300)) for i in range(30000)]
+    for at in range(0, len(lines), 3000):
+        append(path, "".join(lines[at:at + 3000]))
+    got = bytearray()
+    until = time.monotonic() + 30
+    while not got.endswith(lines[-1].encode()) and time.monotonic() < until:
+        got.extend(os.read(p.stdout.fileno(), 65536))
+        time.sleep(0.0005)
+    p.send_signal(signal.SIGTERM)
+    p.communicate(timeout=60)
+    c.check(bytes(got) == "".join(lines).encode(), "%d of %d bytes came out" % (len(got), sum(map(len, lines))))
+
+
 # ------------------------------------------------------------------------------------------------ filter
 
 def filter_log(seed):
