@@ -4,7 +4,9 @@
 #include "rules/template/template_rule.h"
 #include "service/base/clock.h"
 #include "service/life.h"
+#include "service/llm/sort.h"
 #include "service/mine.h"
+#include "service/paths.h"
 
 #include <stdio.h>
 
@@ -42,8 +44,20 @@ static const char *too_new(const struct fl_templates *all, const struct fl_templ
     return t->ranks < 2 && fl_templates_ranks(all) > 1 ? "does not recur over ranks" : NULL;
 }
 
+/* What the model said of a template, with its weight; NULL where it was not asked. */
+struct said {
+    const struct fl_sort_kind *kind;
+    unsigned votes; /* in all */
+    struct fl_str model;
+};
+
+static bool all_agree(const struct said *said)
+{
+    return said->kind && said->kind->votes == said->votes;
+}
+
 static enum fl_status propose(const struct fl_template *t, struct fl_str pattern,
-                              const struct fl_routine_request *request,
+                              const struct said *said, const struct fl_routine_request *request,
                               struct fl_routine_result *r, struct fl_err *err)
 {
     char id[64];
@@ -54,6 +68,12 @@ static enum fl_status propose(const struct fl_template *t, struct fl_str pattern
     snprintf(job, sizeof job, "%.200s (%llu of %llu lines, %u ranks or streams, %s)", request->job,
              (unsigned long long)t->count[0], (unsigned long long)r->lines, t->ranks,
              request->healthy ? "healthy" : "diagnosed");
+    if (said->kind && said->kind->votes) {
+        size_t n = strlen(job);
+        snprintf(job + n, sizeof job - n, "; \"%s\", routine by %u of %u answers of %.*s",
+                 said->kind->name, said->kind->votes, said->votes,
+                 (int)(said->model.n < 60 ? said->model.n : 60), said->model.p);
+    }
     struct fl_proposal p = {.is_filter = true, .pattern = pattern, .sample = t->first.text,
                             .protects = request->protects,
                             .guard = request->guard, .kind = "learned",
@@ -73,12 +93,17 @@ static enum fl_status propose(const struct fl_template *t, struct fl_str pattern
 
 /* One template, or one form of it; *why_r: why there is no proposal. */
 static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t,
-                               const struct fl_routine_request *request,
+                               const struct said *said, const struct fl_routine_request *request,
                                struct fl_routine_result *r, const char **why_r, struct fl_err *err)
 {
     struct fl_templates *all = fl_mine_templates(mine);
     struct fl_buf pattern;
-    const char *why = t->form.n == 0 ? "is empty" : too_new(all, t, request->healthy);
+    const char *why = t->form.n == 0     ? "is empty"
+                      : all_agree(said)  ? too_new(all, t, true)
+                                         : too_new(all, t, request->healthy);
+    if (said->kind && said->kind->votes == 0) {
+        why = "no answer of the model calls it routine";
+    }
     fl_buf_init(&pattern, 2 * FL_TEMPLATE_RULE_BYTES);
     enum fl_status status = FL_OK;
     if (!why && t->first.cut) {
@@ -94,7 +119,7 @@ static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t
     if (why) {
         status = FL_OK;
     } else if (status == FL_OK) {
-        status = propose(t, fl_buf_str(&pattern), request, r, err);
+        status = propose(t, fl_buf_str(&pattern), said, request, r, err);
     } else {
         status = fl_fail(err, status, "no memory for a pattern");
     }
@@ -103,11 +128,12 @@ static enum fl_status consider(struct fl_mine *mine, const struct fl_template *t
 }
 
 static enum fl_status consider_all(struct fl_mine *mine, const struct fl_template *t,
+                                   const struct said *said,
                                    const struct fl_routine_request *request,
                                    struct fl_routine_result *r, struct fl_err *err)
 {
     const char *why = NULL;
-    enum fl_status status = consider(mine, t, request, r, &why, err);
+    enum fl_status status = consider(mine, t, said, request, r, &why, err);
     if (why != fl_template_rule_too_little || t->forms == 1) {
         if (why) {
             refuse(r, t, why);
@@ -117,12 +143,56 @@ static enum fl_status consider_all(struct fl_mine *mine, const struct fl_templat
     for (uint32_t i = 0; status == FL_OK && i < t->forms; i++) {
         struct fl_template one;
         fl_templates_member(fl_mine_templates(mine), &t->members[i], &one);
-        status = consider(mine, &one, request, r, &why, err);
+        status = consider(mine, &one, said, request, r, &why, err);
         if (why) {
             refuse(r, &one, why);
         }
     }
     return status;
+}
+
+/* The most frequent kinds that nothing speaks against; whatever goes wrong, learning goes on without
+ * the model. of[i]: the kind that template i is, or -1. */
+static struct fl_sort_kind *ask_model(const struct fl_template *list, size_t n,
+                                      const struct fl_routine_request *request,
+                                      struct fl_arena *arena, int *of, struct fl_str *model_r,
+                                      struct fl_routine_result *r)
+{
+    const struct fl_config *config = request->config;
+    struct fl_sort_kind *kinds = fl_arena_alloc(arena, FL_ROUTINE_ASKED * sizeof *kinds);
+    struct fl_err err = {0};
+    struct fl_sort_report report = {.calls = 0};
+    char prompts[FL_PATHS_BYTES];
+    size_t asked = 0;
+    for (size_t i = 0; kinds && i < n; i++) {
+        bool asks = asked < FL_ROUTINE_ASKED && list[i].form.n && !list[i].first.cut &&
+                    !list[i].alarming && list[i].count[0] >= OFTEN_HEALTHY;
+        of[i] = asks ? (int)asked : -1;
+        if (asks) {
+            kinds[asked++] = (struct fl_sort_kind){.sample = list[i].first.text,
+                                                   .count = list[i].count[0]};
+        }
+    }
+    struct fl_ask_config endpoint = {.base_url = config->value[FL_SET_BASE_URL],
+                                     .api_key = config->value[FL_SET_API_KEY],
+                                     .model = config->value[FL_SET_MODEL],
+                                     .prompts_dir = fl_paths_data("prompts", prompts),
+                                     .deadline_s = fl_config_int(config, FL_SET_DEADLINE, 120)};
+    enum fl_status status = kinds ? fl_sort(&endpoint, kinds, asked, request->votes, arena, &report,
+                                            &err)
+                                  : fl_fail(&err, FL_NOMEM, "no memory to ask the model");
+    r->calls = report.calls;
+    r->tokens = report.tokens;
+    *model_r = report.model;
+    if (status != FL_OK) {
+        snprintf(r->model_note, sizeof r->model_note, "%.190s", err.msg);
+        return NULL;
+    }
+    r->asked = asked;
+    for (size_t i = 0; i < asked; i++) {
+        r->agreed += kinds[i].votes == request->votes;
+    }
+    return kinds;
 }
 
 static enum fl_status propose_all(struct fl_mine *mine, const struct fl_routine_request *request,
@@ -133,9 +203,19 @@ static enum fl_status propose_all(struct fl_mine *mine, const struct fl_routine_
         fl_templates_settle(fl_mine_templates(mine), &list, &out->templates, err);
     *out = (struct fl_routine_result){.templates = out->templates,
                                       .lines = fl_templates_lines(fl_mine_templates(mine))};
-    for (size_t i = 0; status == FL_OK && i < out->templates; i++) {
-        status = consider_all(mine, &list[i], request, out, err);
+    struct fl_arena arena;
+    fl_arena_init(&arena, 16 << 20);
+    struct said said = {.votes = request->votes};
+    int *of = fl_arena_alloc(&arena, (out->templates + 1) * sizeof *of);
+    const struct fl_sort_kind *kinds = NULL;
+    if (status == FL_OK && request->votes && of) {
+        kinds = ask_model(list, out->templates, request, &arena, of, &said.model, out);
     }
+    for (size_t i = 0; status == FL_OK && i < out->templates; i++) {
+        said.kind = kinds && of[i] >= 0 ? &kinds[of[i]] : NULL;
+        status = consider_all(mine, &list[i], &said, request, out, err);
+    }
+    fl_arena_free(&arena);
     return status;
 }
 
@@ -172,6 +252,14 @@ void fl_routine_report(const struct fl_routine_result *r, struct fl_buf *out)
     fl_buf_addf(out, "%llu lines, %zu templates: %zu filter rules proposed, %zu known already; they "
                 "cover %.1f %% of the lines\n", (unsigned long long)r->lines, r->templates,
                 r->proposed, r->known, share(r->covered, r->lines));
+    if (r->model_note[0]) {
+        fl_buf_add_text(out, "  the model was not asked: ");
+        fl_buf_add_safe(out, fl_str_of(r->model_note));
+        fl_buf_add_text(out, "\n");
+    } else if (r->asked) {
+        fl_buf_addf(out, "  model: %zu kinds asked about, all answers call %zu routine (%ld calls, "
+                    "%ld tokens)\n", r->asked, r->agreed, r->calls, r->tokens);
+    }
     for (size_t i = 0; i < r->refused_n; i++) {
         fl_buf_addf(out, "  refused %4zu (%4.1f %% of the lines): ", r->refused[i].n,
                     share(r->refused[i].lines, r->lines));

@@ -5,7 +5,7 @@
 #include "rules/learn/gate.h"
 #include "service/config.h"
 
-enum { FL_ROUTINE_MAX = 200, FL_ROUTINE_REASONS = 12 };
+enum { FL_ROUTINE_MAX = 200, FL_ROUTINE_REASONS = 12, FL_ROUTINE_ASKED = 120 };
 
 struct fl_routine_request {
     const struct fl_ruleset *set;
@@ -15,6 +15,8 @@ struct fl_routine_request {
                               * recur over time and ranks, away from the end */
     const struct fl_guard *guard; /* set by fl_routine_learn */
     struct fl_str protects;  /* lines that no rule may match, joined by \n */
+    unsigned votes; /* answers of a model to ask for; 0: ask none. What all of them call routine need not
+                     * recur as often; what none of them does is not proposed. The gate holds for all. */
 };
 
 struct fl_routine_result {
@@ -29,6 +31,10 @@ struct fl_routine_result {
         uint64_t lines;
     } refused[FL_ROUTINE_REASONS];
     size_t refused_n;
+    size_t asked; /* kinds that a model was asked about */
+    size_t agreed; /* all its answers call them routine */
+    long calls, tokens;
+    char model_note[200]; /* why it could not be asked; "" when nothing went wrong */
 };
 
 /* Reads the files and folders, which are one job or runs of one, and proposes. */

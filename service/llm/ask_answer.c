@@ -5,6 +5,7 @@
 #include "service/base/buf.h"
 #include "service/base/json.h"
 #include "service/llm/ask.h"
+#include "service/llm/talk.h"
 
 enum {
     SUMMARY_CAP = 600,
@@ -12,8 +13,7 @@ enum {
     QUOTE_CAP = 1000,
     QUOTE_LEAST = 8, /* shorter only when it is the whole line */
     PATTERN_CAP = 400,
-    LITERAL = 4,
-    TRIES = 16 /* objects looked at in one text */
+    LITERAL = 4
 };
 
 /* One reading: what it needs and where it puts things. */
@@ -24,57 +24,6 @@ struct reading {
     struct fl_ask_answer *out;
     struct fl_err *err;
 };
-
-/* ---- finding the object ---- */
-
-/* Length of the balanced {...} at the front of s, 0 when it does not close. */
-static size_t balanced(struct fl_str s)
-{
-    size_t depth = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (quoted) {
-            i += c == '\\' ? 1 : 0;
-            quoted = c != '"';
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{') {
-            depth++;
-        } else if (c == '}' && --depth == 0) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-static enum fl_status find_object(struct fl_str text, fl_json **root_r, struct fl_err *err)
-{
-    struct fl_err first = {.status = FL_OK};
-    *root_r = NULL;
-    for (int i = 0; i < TRIES; i++) {
-        const char *at = text.n ? memchr(text.p, '{', text.n) : NULL;
-        if (!at) {
-            break;
-        }
-        text = fl_str_skip(text, (size_t)(at - text.p));
-        size_t n = balanced(text);
-        struct fl_str object = {text.p, n};
-        fl_json *root = NULL;
-        if (n && fl_json_parse(object, "answer", &root, &first) == FL_OK) {
-            if (fl_json_get(root, "cause")) {
-                *root_r = root;
-                return FL_OK;
-            }
-            fl_json_free(root);
-            fl_fail(&first, FL_SYNTAX, "the object has no \"cause\"");
-            text = fl_str_skip(text, n - 1);
-        }
-        text = fl_str_skip(text, 1);
-    }
-    return fl_fail(err, FL_SYNTAX, "the answer is not the JSON object asked for%s%s",
-                   first.status == FL_OK ? "" : ": ", first.status == FL_OK ? "" : first.msg);
-}
 
 /* ---- text of the model ---- */
 
@@ -409,7 +358,7 @@ enum fl_status fl_ask_parse_answer(struct fl_str text, const struct fl_ask *ask,
     struct reading r = {ask, shown, arena, out, err};
     fl_json *root = NULL;
     *out = (struct fl_ask_answer){.confidence = 0};
-    enum fl_status status = find_object(text, &root, err);
+    enum fl_status status = fl_talk_object(text, "cause", &root, err);
     if (status == FL_OK) {
         status = read_choices(&r, root);
     }

@@ -3,20 +3,14 @@
  * that one line stays one line, each line begins with its label, and the whole stands between marks
  * that occur nowhere in it. The mark is taken from the content, not from chance: the same log gives
  * the same prompt. Lines are redacted before they are cut, so that no half of a secret gets by. */
-#include "service/base/buf.h"
-#include "service/base/fsio.h"
-#include "service/base/json.h"
 #include "service/llm/ask.h"
-#include "service/llm/redact.h"
+#include "service/llm/talk.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
 enum {
-    TEMPLATE_CAP = 256 * 1024,
     PART_CAP = 256 * 1024,
-    PROMPT_CAP = 512 * 1024,
-    RAW_LINE_CAP = 16 * 1024, /* of a line, more is not even redacted */
     LINE_HEAD = 440,
     LINE_TAIL = 130,
     LINES_BUDGET = 20000,
@@ -27,71 +21,15 @@ enum {
     FINDINGS_CAP = 3000
 };
 
-struct slot {
-    const char *name;
-    struct fl_str value;
-};
-
 /* The pieces of one prompt while it is being made. */
 struct job {
     const struct fl_ask *ask;
     struct fl_arena *arena;
-    struct fl_redact redact;
-    struct fl_buf raw; /* scratch: redacted, not yet safe */
-    struct fl_buf template, schema;
+    struct fl_talk talk;
     struct fl_buf lines, similar, findings, causes, actions;
 };
 
-static uint64_t hash(uint64_t seed, struct fl_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        seed = (seed ^ (unsigned char)s.p[i]) * 0x100000001b3U;
-    }
-    return seed;
-}
-
-/* The longest beginning of s of at most n bytes that ends between two characters. */
-static size_t utf8_floor(struct fl_str s, size_t n)
-{
-    if (n >= s.n) {
-        return s.n;
-    }
-    while (n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80) {
-        n--;
-    }
-    return n;
-}
-
 /* ---- lines ---- */
-
-/* Redacts text and writes it out safe for one line, at most head + tail bytes and a mark. */
-static enum fl_status add_clean(struct job *job, struct fl_str text, size_t head, size_t tail,
-                                struct fl_buf *out)
-{
-    struct fl_buf safe;
-    bool cut = text.n > RAW_LINE_CAP;
-    text.n = cut ? RAW_LINE_CAP : text.n;
-    fl_buf_init(&safe, 16 * RAW_LINE_CAP);
-    fl_buf_clear(&job->raw);
-    enum fl_status status = fl_redact_add(&job->redact, text, &job->raw);
-    if (status == FL_OK) {
-        fl_buf_add_safe(&safe, fl_buf_str(&job->raw));
-        status = safe.failed;
-    }
-    struct fl_str clean = fl_str_trim(fl_buf_str(&safe));
-    if (status == FL_OK && clean.n <= head + tail) {
-        status = fl_buf_add_str(out, clean);
-    } else if (status == FL_OK) {
-        size_t first = utf8_floor(clean, head);
-        /* The end of what was cut off above may be half a secret: leave it out. */
-        size_t last = cut ? clean.n : utf8_floor(clean, clean.n - tail);
-        fl_buf_add(out, clean.p, first);
-        fl_buf_addf(out, " [... %zu bytes left out ...] ", last - first);
-        status = fl_buf_add(out, clean.p + last, clean.n - last);
-    }
-    fl_buf_free(&safe);
-    return status;
-}
 
 static bool is_looked_at(const struct fl_ask *ask, size_t i)
 {
@@ -109,7 +47,7 @@ static enum fl_status clean_lines(struct job *job, struct fl_str *shown)
             continue;
         }
         fl_buf_clear(&line);
-        status = add_clean(job, job->ask->lines[i].text, LINE_HEAD, LINE_TAIL, &line);
+        status = fl_talk_line(&job->talk, job->ask->lines[i].text, LINE_HEAD, LINE_TAIL, &line);
         if (status == FL_OK) {
             shown[i] = fl_arena_str(job->arena, fl_buf_str(&line));
             status = shown[i].p ? FL_OK : FL_NOMEM;
@@ -166,7 +104,7 @@ static void add_gap(const struct fl_ask *ask, size_t previous, size_t next, stru
 static enum fl_status add_file(struct job *job, struct fl_str file)
 {
     fl_buf_add_text(&job->lines, "[file ");
-    enum fl_status status = add_clean(job, file, 160, 60, &job->lines);
+    enum fl_status status = fl_talk_line(&job->talk, file, 160, 60, &job->lines);
     fl_buf_add_text(&job->lines, "]\n");
     return status;
 }
@@ -209,14 +147,14 @@ static enum fl_status add_similar(struct job *job)
     for (size_t i = 0; i < job->ask->similar_n && i < SIMILAR_MAX; i++) {
         const struct fl_ask_incident *incident = &job->ask->similar[i];
         fl_buf_addf(out, "- similarity %.2f, cause ", incident->similarity);
-        enum fl_status status = add_clean(job, incident->cause, FIELD_CAP, 0, out);
+        enum fl_status status = fl_talk_line(&job->talk, incident->cause, FIELD_CAP, 0, out);
         fl_buf_add_text(out, ": ");
         if (status == FL_OK) {
-            status = add_clean(job, incident->summary, FIELD_CAP, 0, out);
+            status = fl_talk_line(&job->talk, incident->summary, FIELD_CAP, 0, out);
         }
         if (status == FL_OK && incident->resolution.n) {
             fl_buf_add_text(out, " | resolved by: ");
-            status = add_clean(job, incident->resolution, FIELD_CAP, 0, out);
+            status = fl_talk_line(&job->talk, incident->resolution, FIELD_CAP, 0, out);
         }
         fl_buf_add_text(out, "\n");
         if (status != FL_OK) {
@@ -236,7 +174,7 @@ static enum fl_status add_findings(struct job *job)
     while (text.n && job->findings.n < FINDINGS_CAP) {
         const char *end = memchr(text.p, '\n', text.n);
         struct fl_str line = {text.p, end ? (size_t)(end - text.p) : text.n};
-        enum fl_status status = add_clean(job, line, LINE_HEAD, LINE_TAIL, &job->findings);
+        enum fl_status status = fl_talk_line(&job->talk, line, LINE_HEAD, LINE_TAIL, &job->findings);
         if (status != FL_OK) {
             return status;
         }
@@ -278,126 +216,17 @@ static void add_lists(struct job *job, const char *between)
     }
 }
 
-/* ---- the template ---- */
-
-/* The text of part `## name`: up to the next part or the end. */
-static struct fl_str part_of(struct fl_str template, struct fl_str name)
-{
-    const char *at = fl_str_find(template, name);
-    if (!at) {
-        return (struct fl_str){NULL, 0};
-    }
-    struct fl_str part = fl_str_skip(template, (size_t)(at - template.p) + name.n);
-    const char *next = fl_str_find(part, FL_LIT("\n## "));
-    part.n = next ? (size_t)(next - part.p) : part.n;
-    return fl_str_trim(part);
-}
-
-/* Copies `text` with its placeholders filled; what is filled in is not looked at again. Returns
- * the name of a placeholder that nobody fills, else {NULL,0}. */
-static struct fl_str fill(struct fl_str text, const struct slot *slots, size_t slots_n,
-                          struct fl_buf *out)
-{
-    for (const char *at; (at = fl_str_find(text, FL_LIT("{{"))) != NULL;) {
-        fl_buf_add(out, text.p, (size_t)(at - text.p));
-        text = fl_str_skip(text, (size_t)(at - text.p) + 2);
-        const char *end = fl_str_find(text, FL_LIT("}}"));
-        struct fl_str name = {text.p, end ? (size_t)(end - text.p) : text.n};
-        size_t i = 0;
-        while (i < slots_n && !fl_str_eq(name, fl_str_of(slots[i].name))) {
-            i++;
-        }
-        if (!end || i == slots_n) {
-            name.n = name.n < 40 ? name.n : 40;
-            return name;
-        }
-        fl_buf_add_str(out, fl_str_trim(slots[i].value));
-        text = fl_str_skip(text, name.n + 2);
-    }
-    fl_buf_add_str(out, text);
-    return (struct fl_str){NULL, 0};
-}
-
-static enum fl_status fill_part(const char *name, struct fl_str text, const struct slot *slots,
-                                size_t slots_n, struct fl_arena *arena, struct fl_str *out_r,
-                                struct fl_err *err)
-{
-    if (text.n == 0) {
-        return fl_fail(err, FL_SYNTAX, "prompt: %s is missing or empty", name);
-    }
-    struct fl_buf filled;
-    fl_buf_init(&filled, PROMPT_CAP);
-    struct fl_str unknown = fill(text, slots, slots_n, &filled);
-    enum fl_status status = filled.failed;
-    if (unknown.p) {
-        status = fl_fail(err, FL_SYNTAX, "prompt: %s has an unknown placeholder {{%.*s}}", name,
-                         (int)unknown.n, unknown.p);
-    } else if (status == FL_OK) {
-        *out_r = fl_arena_str(arena, fl_buf_str(&filled));
-        status = out_r->p ? FL_OK : FL_NOMEM;
-    }
-    fl_buf_free(&filled);
-    return status == FL_OK ? FL_OK
-                           : fl_fail(err, status, "prompt: %s: %s", name, fl_status_text(status));
-}
-
-/* A mark that occurs in none of the parts. */
-static void make_fence(const struct job *job, char fence[static 32])
-{
-    const struct fl_str parts[] = {fl_buf_str(&job->lines), fl_buf_str(&job->similar),
-                                   fl_buf_str(&job->findings)};
-    size_t parts_n = sizeof parts / sizeof *parts;
-    uint64_t mark = 0xcbf29ce484222325U;
-    for (size_t i = 0; i < parts_n; i++) {
-        mark = hash(mark, parts[i]);
-    }
-    for (bool found = true; found; mark++) {
-        snprintf(fence, 32, "=====%016llx", (unsigned long long)mark);
-        found = false;
-        for (size_t i = 0; i < parts_n; i++) {
-            found |= fl_str_find(parts[i], fl_str_of(fence)) != NULL;
-        }
-    }
-}
-
-static enum fl_status read_file(const char *dir, const char *name, struct fl_buf *out,
-                                struct fl_err *err)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        return fl_fail(err, FL_USAGE, "prompts folder: the name is too long");
-    }
-    return fl_fsio_read(path, out, err);
-}
-
-static enum fl_status make_id(struct job *job, struct fl_ask_prompt *out)
-{
-    struct fl_str template = fl_buf_str(&job->template);
-    const char *at = fl_str_find(template, FL_LIT("\nversion: "));
-    long version = 0;
-    if (at) {
-        struct fl_str digits = fl_str_skip(template, (size_t)(at - template.p) + 10);
-        fl_str_take_number(&digits, &version);
-    }
-    uint64_t mark = hash(hash(0xcbf29ce484222325U, template), fl_buf_str(&job->schema));
-    char id[64];
-    snprintf(id, sizeof id, "diagnose/%ld-%016llx", version, (unsigned long long)mark);
-    out->id = fl_arena_str(job->arena, fl_str_of(id));
-    return out->id.p ? FL_OK : FL_NOMEM;
-}
-
 /* ---- all together ---- */
 
 static enum fl_status gather(struct job *job, struct fl_ask_prompt *out)
 {
-    enum fl_status status = make_id(job, out);
+    enum fl_status status = fl_talk_id(&job->talk, "diagnose", job->arena, &out->id);
     if (status == FL_OK) {
         status = clean_lines(job, out->shown);
     }
     if (status == FL_OK) {
         choose_lines(job->ask, out->shown);
-        job->redact.in_key_block = false;
+        job->talk.redact.in_key_block = false;
         status = add_lines(job, out->shown);
     }
     if (status == FL_OK) {
@@ -408,39 +237,36 @@ static enum fl_status gather(struct job *job, struct fl_ask_prompt *out)
 
 static enum fl_status fill_all(struct job *job, struct fl_ask_prompt *out, struct fl_err *err)
 {
+    const struct fl_str parts[] = {fl_buf_str(&job->lines), fl_buf_str(&job->similar),
+                                   fl_buf_str(&job->findings)};
     char fence[32];
-    make_fence(job, fence);
+    fl_talk_fence(parts, sizeof parts / sizeof *parts, fence);
     add_lists(job, ", ");
-    const struct slot slots[] = {
-        {"lines", fl_buf_str(&job->lines)},       {"similar", fl_buf_str(&job->similar)},
-        {"findings", fl_buf_str(&job->findings)}, {"causes", fl_buf_str(&job->causes)},
-        {"actions", fl_buf_str(&job->actions)},   {"fence", fl_str_of(fence)},
+    const struct fl_talk_slot slots[] = {
+        {"lines", parts[0]},    {"similar", parts[1]},
+        {"findings", parts[2]}, {"causes", fl_buf_str(&job->causes)},
+        {"actions", fl_buf_str(&job->actions)}, {"fence", fl_str_of(fence)},
     };
-    size_t slots_n = sizeof slots / sizeof *slots;
-    struct fl_str template = fl_buf_str(&job->template);
-    enum fl_status status = fill_part("part system", part_of(template, FL_LIT("\n## system\n")),
-                                      slots, slots_n, job->arena, &out->system, err);
+    size_t n = sizeof slots / sizeof *slots;
+    enum fl_status status =
+        fl_talk_fill(&job->talk, "\n## system\n", slots, n, job->arena, &out->system, err);
     if (status == FL_OK) {
-        status = fill_part("part user", part_of(template, FL_LIT("\n## user\n")), slots, slots_n,
-                           job->arena, &out->user, err);
+        status = fl_talk_fill(&job->talk, "\n## user\n", slots, n, job->arena, &out->user, err);
     }
     if (status != FL_OK) {
         return status;
     }
     /* In the schema the list stands inside quotation marks. */
     add_lists(job, "\", \"");
-    const struct slot lists[] = {{"causes", fl_buf_str(&job->causes)},
-                                 {"actions", fl_buf_str(&job->actions)}};
-    return fill_part("schema", fl_buf_str(&job->schema), lists, 2, job->arena, &out->schema, err);
+    const struct fl_talk_slot lists[] = {{"causes", fl_buf_str(&job->causes)},
+                                         {"actions", fl_buf_str(&job->actions)}};
+    return fl_talk_fill(&job->talk, NULL, lists, 2, job->arena, &out->schema, err);
 }
 
 static enum fl_status render(struct job *job, const char *prompts_dir, struct fl_ask_prompt *out,
                              struct fl_err *err)
 {
-    enum fl_status status = read_file(prompts_dir, "diagnose.md", &job->template, err);
-    if (status == FL_OK) {
-        status = read_file(prompts_dir, "diagnose.schema.json", &job->schema, err);
-    }
+    enum fl_status status = fl_talk_open(&job->talk, prompts_dir, "diagnose", err);
     if (status != FL_OK) {
         return status;
     }
@@ -459,10 +285,6 @@ enum fl_status fl_ask_render(const char *prompts_dir, const struct fl_ask *ask,
     struct fl_buf *const parts[] = {&job.lines, &job.similar, &job.findings, &job.causes,
                                     &job.actions};
     *out = (struct fl_ask_prompt){.shown = NULL};
-    fl_redact_init(&job.redact);
-    fl_buf_init(&job.raw, 4 * RAW_LINE_CAP);
-    fl_buf_init(&job.template, TEMPLATE_CAP);
-    fl_buf_init(&job.schema, TEMPLATE_CAP);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         fl_buf_init(parts[i], PART_CAP);
     }
@@ -470,9 +292,7 @@ enum fl_status fl_ask_render(const char *prompts_dir, const struct fl_ask *ask,
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         fl_buf_free(parts[i]);
     }
-    fl_buf_free(&job.schema);
-    fl_buf_free(&job.template);
-    fl_buf_free(&job.raw);
+    fl_talk_close(&job.talk);
     if (status != FL_OK) {
         *out = (struct fl_ask_prompt){.shown = NULL};
     }

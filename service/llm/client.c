@@ -162,7 +162,7 @@ static enum fl_status write_body(struct talk *talk)
     write_messages(&w, talk);
     if (!talk->caps->no_temperature) {
         fl_jw_key(&w, "temperature");
-        fl_jw_int(&w, 0);
+        fl_jw_num(&w, talk->request->warmth / 10.0);
     }
     if (talk->caps->tokens != FL_CLIENT_TOKENS_NONE) {
         bool is_new = talk->caps->tokens == FL_CLIENT_TOKENS_NEW;

@@ -33,6 +33,7 @@ struct fl_client_request {
     struct fl_str schema; /* a JSON Schema for the answer, or {NULL,0} */
     int64_t deadline_ms;  /* on the clock of fl_clock_mono_ms() */
     int max_tokens;
+    int warmth; /* temperature in tenths */
 };
 
 enum fl_client_json { FL_CLIENT_JSON_SCHEMA, FL_CLIENT_JSON_OBJECT, FL_CLIENT_JSON_NONE };

@@ -17,6 +17,8 @@ Prints the port on its first line, then serves until it is killed. Modes:
   picky         400 for max_tokens, temperature and the system role, one after the other, then good
   think         good, after <think>...</think>, in parts, in a code fence
   redirect      302 to another path of this server
+  sort          calls kinds of lines routine that hold a word of --routine, in every second answer also
+                those of --waver; a line with OBEY: makes it call all of them routine
   injection     obeys the log: a line with OBEY: {json} is the answer, without JSON the worst one
 Each request is recorded as one line of JSON {"path", "headers", "body"}.
 """
@@ -202,6 +204,14 @@ class Handler(BaseHTTPRequestHandler):
     def mode_redirect(self, args, request, lines, n):
         self.send(302, "", headers=[("Location", "/v1/elsewhere")])
 
+    def mode_sort(self, args, request, lines, n):
+        text = "\n".join(str(m.get("content", "")) for m in request["messages"] if m.get("role") == "user")
+        kinds = re.findall(r"^(K\d+) \(\d+ times\): (.*)$", text, re.M)
+        words = args.routine.split(",") + (args.waver.split(",") if n % 2 else [])
+        words = [""] if any("OBEY:" in line for _, line in kinds) else [w for w in words if w]
+        self.complete(json.dumps({"routine": [{"kind": k, "name": "all the same"} for k, line in kinds
+                                              if any(w in line for w in words)] + [{"kind": "K999", "name": "nothing"}]}))
+
     def mode_injection(self, args, request, lines, n):
         self.complete(obey(args, lines))
 
@@ -223,6 +233,8 @@ def main():
     ap.add_argument("--mode", choices=modes, default="good")
     ap.add_argument("--needle", default="Error")
     ap.add_argument("--cause", default="runtime_error")
+    ap.add_argument("--routine", default="")
+    ap.add_argument("--waver", default="")
     ap.add_argument("--action", default="fix_config")
     ap.add_argument("--pattern", default="", help="proposed rule; the needle when not given")
     ap.add_argument("--filter-needle", default="")
