@@ -97,7 +97,7 @@ static struct fl_detection *add(struct work *w, const struct fl_series *s, const
     }
     struct fl_detection *d = &w->out[w->n++];
     *d = (struct fl_detection){.metric = fl_metrics_name(w->set->metrics, m), .kind = kind,
-                               .from_step = row->step, .to_step = s->last.step, .rank = s->rank,
+                               .from_step = row->step, .to_step = s->last_step[m], .rank = s->rank,
                                .severity = FL_SEVERITY_HIGH, .confidence = 0.9, .series = s,
                                .row = row, .end = end};
     return d;
@@ -336,7 +336,8 @@ static void rate_zero(struct work *w, const struct fl_series *s)
     const struct fl_tail *tail = &s->tail[m];
     bool long_enough = tail->count >= 10 ? tail->count * 10 >= s->count[m]
                                          : tail->count >= 3 && tail->count == s->count[m];
-    if (!tail->first || tail->value != 0 || !long_enough || s->last.values.rounds[m]) {
+    bool warms_up = tail->from_step <= 1 && s->last_step[m] < 10; /* rates begin at 0 */
+    if (!tail->first || warms_up || tail->value != 0 || !long_enough || s->last.values.rounds[m]) {
         return;
     }
     static const char *const steps[] = {

@@ -13,6 +13,9 @@ void fl_reading_find(const struct fl_metrics *metrics, const struct fl_captures 
     out->step = spot_of(captures, "step", text);
     out->done = spot_of(captures, "done", text);
     out->batches = spot_of(captures, "batches", text);
+    out->epoch = spot_of(captures, "epoch", text);
+    out->epoch_from_1 = spot_of(captures, "epoch_from_1", text);
+    out->epoch_steps = spot_of(captures, "epoch_steps", text);
     out->values.n = 0;
     out->values.holds = text.n < UINT16_MAX;
     for (size_t i = 0; i < captures->n; i++) {

@@ -10,6 +10,9 @@ struct fl_reading {
     struct fl_spot step;    /* n is 0 where there is none */
     struct fl_spot done;    /* a progress bar's count */
     struct fl_spot batches;
+    struct fl_spot epoch;
+    struct fl_spot epoch_from_1;
+    struct fl_spot epoch_steps; /* how many steps an epoch has, where they begin anew in each */
     struct fl_spots values;
 };
 

@@ -149,6 +149,7 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     memcpy(row->text, text.p, row->text_n);
     for (int m = 0; m < FL_METRICS_MAX; m++) {
         if (fl_values_has(values, m)) {
+            s->last_step[m] = row->step;
             follow(set, s, m);
         }
     }

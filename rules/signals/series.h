@@ -51,6 +51,7 @@ struct fl_series {
     } kinds[FL_SERIES_KINDS]; /* lines by the metrics that they carry; the last takes the rest */
     struct fl_row last;
     long count[FL_METRICS_MAX];
+    long last_step[FL_METRICS_MAX]; /* of the last line with the metric */
     struct fl_tail tail[FL_METRICS_MAX];
 };
 

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write a synthetic multi-rank training log, the same bytes for the same arguments.
 
-usage: gen_log.py OUT MIB SEED
+usage: gen_log.py OUT MIB SEED [fresh]
+
+With "fresh" behind SEED each line has words of its own, so that no shape of a line comes twice.
 
 About 80 % of the lines come from HEAD (formats of well-known stacks), 17 % from TAIL (made-up
 components, a few frequent and most of them rare), 2 % from SURVIVORS, which no generated rule
@@ -98,12 +100,17 @@ PARTS = ("feeder", "packer", "sharder", "router", "sampler", "planner", "mixer",
          "loader", "profiler", "exporter", "scaler", "prefetch", "balancer", "watcher", "reader")
 VERBS = ("refreshed", "drained", "warmed", "rotated", "resized", "synced", "published", "sampled",
          "indexed", "merged")
-TAIL_N = 480
+WHERE = ("disk", "node", "rack", "host", "cache", "queue", "batch", "token", "shard", "graph", "stage", "lane")
+WHAT = ("map", "log", "key", "page", "ring", "tree", "pool", "file", "slot", "view", "heap")
+TAIL_N = 1980
 
 
 def tail_name(k):
-    """The two words that make component k of TAIL_N; unique for each k."""
-    return PARTS[k % 16] + "%02d" % (k // 16), VERBS[(k * 7) % 10]
+    """The two words that make component k of TAIL_N; unique for each k. One in ten differs from others in
+    its number only."""
+    part, group = PARTS[k % 16], k // 16
+    name = "%s%03d" % (part, group) if k % 10 == 9 else "_".join((WHERE[group % 12], WHAT[group // 12], part))
+    return name, VERBS[(k * 7) % 10]
 
 
 def tail_line(k, rng):
@@ -167,7 +174,23 @@ def make_pool(rng):
     return pool
 
 
+def write_fresh(out, target, rng):
+    """The same formats, each line with a word that no other has."""
+    heads = head_formats(rng)
+    funcs, weights = [h[1] for h in heads], [h[0] for h in heads]
+    size = 0
+    with open(out, "wb") as file:
+        while size < target:
+            for make in rng.choices(funcs, weights, k=1000):
+                word = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=12))
+                line = (make() + " " + word + "\n").replace(S, "   1000").replace(C, "10:00:00").encode()
+                file.write(line)
+                size += len(line)
+
+
 def main():
+    if len(sys.argv) == 5 and sys.argv[4] == "fresh":
+        return write_fresh(sys.argv[1], int(sys.argv[2]) << 20, random.Random(int(sys.argv[3])))
     if len(sys.argv) != 4:
         sys.exit(__doc__.split("\n\n")[1])
     out, target, rng = sys.argv[1], int(sys.argv[2]) << 20, random.Random(int(sys.argv[3]))

@@ -4,7 +4,7 @@
 
 usage: gen_rules.py N OUT      writes OUT.json (array of regex strings) and OUT.txt (one a line)
 
-The first 20 are for the formats of well-known stacks, the others (at most 480) for the made-up
+The first 20 are for the formats of well-known stacks, the others (at most 1980) for the made-up
 components. Patterns use only what PCRE2 and Rust's regex crate agree on: no look-around, no
 back references, no bytes over 127.
 """
