@@ -249,17 +249,6 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     }
 }
 
-/* The step among all of the run, where the line counts those of an epoch. */
-static long whole_step(const struct fl_reading *reading, struct fl_str text)
-{
-    long step = fl_reading_number(reading->step, text);
-    long steps = fl_reading_number(reading->epoch_steps, text);
-    long epoch = fl_reading_number(reading->epoch, text);
-    long before = epoch >= 0 ? epoch : fl_reading_number(reading->epoch_from_1, text) - 1;
-    bool counts = step >= 0 && before >= 0 && before < INT32_MAX && steps > 0 && steps < INT32_MAX;
-    return counts ? before * steps + step : step;
-}
-
 /* A line that tells its epoch only belongs to the last step, if steps are known at all. */
 static long step_of_epoch(const struct fl_diagnosis *d, const struct fl_run *run,
                           const struct fl_reading *reading, const struct fl_values *values,
@@ -278,7 +267,7 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
 {
     struct fl_run *run = run_of(d, place->stream);
     struct fl_values values = {.present = 0};
-    long step = whole_step(reading, text);
+    long step = fl_reading_step(reading, text);
     long done = fl_reading_number(reading->done, text);
     if (done == 0 || fl_reading_number(reading->batches, text) == 0) {
         return;
@@ -288,12 +277,12 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
         fl_run_saved(run, step);
         return;
     }
+    fl_spots_read(&reading->values, text, &values);
     if (role == FL_ROLE_METRIC) {
         step = step >= 0 ? step : run->last_step;
     } else {
         fl_run_stepped(run, step);
     }
-    fl_spots_read(&reading->values, text, &values);
     if (reading->epoch_steps.n && d->series.epoch >= 0) {
         values.present &= ~(1U << d->series.epoch); /* it is in the step */
     }

@@ -129,6 +129,21 @@ static void advise(struct fl_detection *d, const char *const *steps, size_t n)
 
 /* Three in a row at the end: mixed precision skips a step now and then, and the first lines of a
  * run may show nan by design. */
+/* From here on most values of the metric are not finite. */
+static const struct fl_row *storm(const struct fl_series *s, int m)
+{
+    const struct fl_row *from = NULL;
+    long odd = 0;
+    for (size_t i = s->n; i > 0; i--) {
+        const struct fl_row *row = &s->rows[i - 1];
+        if (fl_values_has(&row->values, m)) {
+            odd += isfinite(row->values.value[m]) ? -1 : 1;
+            from = odd >= 0 && !isfinite(row->values.value[m]) ? row : from;
+        }
+    }
+    return from;
+}
+
 static void not_finite(struct work *w, const struct fl_series *s)
 {
     static const char *const names[] = {"loss", "grad_norm"};
@@ -136,7 +151,10 @@ static void not_finite(struct work *w, const struct fl_series *s)
         int m = metric(w, names[i]);
         const struct fl_tail *tail = m >= 0 ? &s->tail[m] : NULL;
         if (tail && tail->count >= 3 && !isfinite(tail->value) && tail->first) {
-            struct fl_detection *d = add(w, s, tail->first, m, "nan");
+            bool grows = i == 1 && isinf(tail->value);
+            const struct fl_row *from = grows ? storm(s, m) : NULL;
+            struct fl_detection *d = add(w, s, from ? from : tail->first, m,
+                                         grows ? "explosion" : "nan");
             blame(d, "numerical_instability", 0.62,
                   "the %s is not finite from step %ld until the end of the log",
                   i ? "gradient norm" : "loss", tail->from_step);
@@ -290,6 +308,26 @@ static void plateau(struct work *w, const struct fl_series *s, long from_step)
         struct fl_detection *d = add(w, s, c.row[from], m, "plateau");
         if (d) {
             d->severity = FL_SEVERITY_MEDIUM;
+        }
+    }
+}
+
+/* Hundreds of times what it was, all at once. A few runs survive it, so it is told and blames nobody. */
+static void explosion(struct work *w, const struct fl_series *s)
+{
+    struct column c;
+    int m = metric(w, "grad_norm");
+    column_of(s, m, &c);
+    for (size_t i = 5; i < c.n; i++) {
+        bool may_be = c.v[i] > 1000 && c.v[i] > 500 * smallest(c.v, i);
+        double usual = may_be ? median(c.v, i) : 0;
+        if (usual > 0 && c.v[i] > 500 * usual) {
+            struct fl_detection *d = add(w, s, c.row[i], m, "explosion");
+            if (d) {
+                d->severity = FL_SEVERITY_LOW;
+                d->to_step = c.row[i]->step;
+            }
+            return;
         }
     }
 }
@@ -544,6 +582,7 @@ size_t fl_detect(const struct fl_series_set *set, struct fl_detection out[FL_DET
         divergence(&w, s, "error_rate", 0.45);
         accuracy_lost(&w, s);
         vanishing(&w, s);
+        explosion(&w, s);
         rate_zero(&w, s);
         ranks_apart(&w, s);
         if (!named) {

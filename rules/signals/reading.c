@@ -33,3 +33,14 @@ long fl_reading_number(struct fl_spot spot, struct fl_str text)
     long value = -1;
     return fl_str_take_number(&rest, &value) ? value : -1;
 }
+
+/* Where steps begin anew in each epoch, those of the epochs before are added. */
+long fl_reading_step(const struct fl_reading *reading, struct fl_str text)
+{
+    long step = fl_reading_number(reading->step, text);
+    long steps = fl_reading_number(reading->epoch_steps, text);
+    long epoch = fl_reading_number(reading->epoch, text);
+    long before = epoch >= 0 ? epoch : fl_reading_number(reading->epoch_from_1, text) - 1;
+    bool counts = step >= 0 && before >= 0 && before < INT32_MAX && steps > 0 && steps < INT32_MAX;
+    return counts ? before * steps + step : step;
+}

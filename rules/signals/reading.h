@@ -21,5 +21,8 @@ struct fl_reading {
 void fl_reading_find(const struct fl_metrics *metrics, const struct fl_captures *captures,
                      struct fl_str text, struct fl_reading *out);
 
+/* The step among all of the run, -1 when the line tells none. */
+long fl_reading_step(const struct fl_reading *reading, struct fl_str text);
+
 /* The whole number at a spot of the text ("61,200" is 61), -1 when there is none. */
 long fl_reading_number(struct fl_spot spot, struct fl_str text);

@@ -601,7 +601,28 @@ TEST(not_finite)
     for (long i = 1; i <= 60; i++) {
         say(j, "step %ld loss %.4f grad_norm %s", i, usual(j, i), i < 50 ? "1.2" : "inf");
     }
-    check_seen(j, "grad_norm", "nan", "numerical_instability", 50, 50);
+    check_seen(j, "grad_norm", "explosion", "numerical_instability", 50, 50);
+    j = begin();
+    for (long i = 1; i <= 90; i++) { /* every third step still works, as under a dynamic loss scale */
+        bool bad = i >= 60 && (i % 3 || i > 84);
+        say(j, "step %ld loss %.4f grad_norm %s", i, usual(j, i), bad ? "inf" : "1.2");
+    }
+    check_seen(j, "grad_norm", "explosion", "numerical_instability", 61, 61);
+}
+
+TEST(gradient_explodes_once)
+{
+    struct job *j = begin();
+    for (long i = 1; i <= 60; i++) {
+        say(j, "step %ld loss %.4f grad_norm %.2f", i, usual(j, i), i == 40 ? 11140.0 : 8.0 + (double)(i % 5));
+    }
+    CHECK(see(j, "grad_norm", "explosion") && j->found[0].to_step == 40);
+    check_seen(j, "grad_norm", "explosion", NULL, 40, 40);
+    j = begin();
+    for (long i = 1; i <= 60; i++) { /* large, and always was */
+        say(j, "step %ld loss %.4f grad_norm %.2f", i, usual(j, i), i == 40 ? 60000.0 : 900.0 + (double)i);
+    }
+    check_healthy(j, "a gradient sixty times the usual");
 }
 
 TEST(not_finite_for_a_while)
@@ -1075,6 +1096,7 @@ int main(void)
     RUN(printers_are_apart_and_bounded);
     RUN(lines_without_values_are_no_series);
     RUN(not_finite);
+    RUN(gradient_explodes_once);
     RUN(not_finite_for_a_while);
     RUN(frozen_mean);
     RUN(not_frozen);
