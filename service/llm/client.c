@@ -575,7 +575,7 @@ enum fl_status fl_client_chat(const struct fl_client_request *request, struct fl
                         .max_tokens = request->max_tokens > 0 ? request->max_tokens : 2000};
     reply->text = (struct fl_str){NULL, 0};
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        return fl_fail(err, FL_INTERNAL, "the HTTP library does not start");
+        return fl_fail(err, FL_INTERNAL, "libcurl (libcurl.so.4) cannot be loaded or does not start");
     }
     fl_buf_init(&talk.body, REQUEST_CAP);
     fl_buf_init(&talk.response, RESPONSE_CAP);
