@@ -19,7 +19,7 @@ enum {
     CALM_STEPS = 10000,
     LEAST_STEPS = 500,
     JIT_STACK = 256 * 1024,
-    OFTEN = 16, /* tries of a trusted pattern before translating it pays; others may run away */
+    OFTEN = 40, /* tries before translating pays */
 };
 
 struct program {
@@ -158,7 +158,7 @@ static void translate(struct program *program)
 }
 
 /* NULL when the pattern does not compile. */
-static struct program *program_of(struct fl_programs *programs, uint32_t pattern)
+static struct program *program_of(struct fl_programs *programs, uint32_t pattern, size_t n)
 {
     struct program *program = &programs->program[pattern];
     const struct fl_pattern *p = &programs->patterns[pattern];
@@ -170,7 +170,8 @@ static struct program *program_of(struct fl_programs *programs, uint32_t pattern
     if (program->broken) {
         return NULL;
     }
-    if (!program->translated && (!(p->flags & FL_PATTERN_TRUSTED) || ++program->tries > OFTEN)) {
+    bool may_run_away = !(p->flags & FL_PATTERN_TRUSTED) && n > CALM_BYTES;
+    if (!program->translated && (may_run_away || ++program->tries > OFTEN)) {
         translate(program);
     }
     return program;
@@ -188,7 +189,7 @@ static int run(struct fl_programs *programs, const struct program *program, stru
 enum fl_match fl_program_try(struct fl_programs *programs, uint32_t pattern, struct fl_str subject,
                              struct fl_captures *captures)
 {
-    struct program *program = program_of(programs, pattern);
+    struct program *program = program_of(programs, pattern, subject.n);
     uint32_t steps = CALM_STEPS;
     if (!program) {
         return FL_MATCH_ERROR;
