@@ -479,6 +479,13 @@ enum fl_known fl_diagnosis_line(struct fl_diagnosis *d, const struct fl_place *p
     return hits->noted && known != FL_KNOWN_TELLING ? FL_KNOWN_ROUTINE : known;
 }
 
+void fl_diagnosis_values(struct fl_diagnosis *d, const struct fl_place *place,
+                         const struct fl_values *values, struct fl_str raw, uint64_t order)
+{
+    fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, -1, values,
+                  raw);
+}
+
 void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream)
 {
     run_of(d, stream)->trouble++;

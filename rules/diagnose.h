@@ -88,6 +88,10 @@ bool fl_diagnosis_repeat(struct fl_diagnosis *d, const struct fl_habit *habit,
                          const struct fl_place *place, struct fl_str message, struct fl_str raw,
                          uint64_t order);
 
+/* Values that come from elsewhere than a line of progress: a row of a table of metrics. */
+void fl_diagnosis_values(struct fl_diagnosis *d, const struct fl_place *place,
+                         const struct fl_values *values, struct fl_str raw, uint64_t order);
+
 /* A line of the stream in hand that looks like trouble and that no rule knows. */
 void fl_diagnosis_trouble(struct fl_diagnosis *d, uint32_t stream);
 

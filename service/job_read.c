@@ -5,6 +5,7 @@
 #include "service/base/fsio.h"
 #include "service/base/log.h"
 #include "service/ingest/source.h"
+#include "service/job_table.h"
 
 #include <stdlib.h>
 
@@ -131,7 +132,7 @@ bool fl_job_takes(const char *path)
 {
     static const char *const endings[] = {".json", ".md",  ".py",   ".yaml", ".yml", ".toml",
                                           ".pt",   ".bin", ".ckpt", ".npy",  ".npz", ".png",
-                                          ".jpg",  ".csv", ".sh",   ".cfg",  ".ini", ".html",
+                                          ".jpg",  ".csv", ".tsv", ".sh",   ".cfg",  ".ini", ".html",
                                           ".safetensors", ".pdf", ".pkl"};
     struct fl_str name = fl_str_of(base_name(path));
     if (fl_str_eq(name, FL_LIT("error.json"))) {
@@ -145,18 +146,27 @@ bool fl_job_takes(const char *path)
     return true;
 }
 
+static enum fl_status read_table(struct fl_job *job, const char *path, size_t named, bool *read_r,
+                                 struct fl_err *err)
+{
+    return fl_job_table(job, name_of(job, path, named), path, read_r, err);
+}
+
 static enum fl_status read_one_of_folder(void *ctx, const char *path, struct fl_err *err)
 {
     struct folder_read *r = ctx;
     struct fl_err fault = {0};
-    if (!fl_job_takes(path)) {
+    bool read = true;
+    if (!fl_job_takes(path) && !fl_job_table_name(path)) {
         return FL_OK;
     }
-    enum fl_status status = read_file(r->job, path, r->named, &fault);
+    enum fl_status status = fl_job_table_name(path)
+                                ? read_table(r->job, path, r->named, &read, &fault)
+                                : read_file(r->job, path, r->named, &fault);
     if (status == FL_NOMEM || status == FL_LIMIT) {
         return fl_fail(err, status, "%s", fault.msg);
     }
-    *r->read_r += status == FL_OK;
+    *r->read_r += status == FL_OK && read;
     if (status != FL_OK) {
         fl_log(FL_LOG_WARN, "%s", fault.msg);
     }
@@ -167,9 +177,14 @@ enum fl_status fl_job_read(struct fl_job *job, const char *path, size_t *read_r,
                            struct fl_err *err)
 {
     if (!fl_fsio_is_dir(path)) {
-        enum fl_status status = read_file(job, path, 0, err);
-        *read_r += status == FL_OK;
-        return status;
+        bool read = true;
+        enum fl_status status = fl_job_table_name(path) ? read_table(job, path, 0, &read, err)
+                                                        : read_file(job, path, 0, err);
+        *read_r += status == FL_OK && read;
+        return status == FL_OK && !read
+                   ? fl_fail(err, FL_SYNTAX, "%s: no table of metrics: its first line must name a "
+                             "step or epoch, and a metric", path)
+                   : status;
     }
     struct folder_read r = {job, strlen(path), read_r};
     size_t before = *read_r;

@@ -41,6 +41,7 @@ def test_usage(c):
     c.run("diagnose", "--fail-on", "sometimes", JOB, status=2, says=["sometimes", "critical"])
     c.run("diagnose", "--follow", "no-such.log", status=3, says="no-such.log")
     c.run("filter", "--follow", "no-such.log", status=3, says="no-such.log")
+    c.run("diagnose", c.write("sizes.csv", "name,size\nwheel,3\n"), status=3, says=["sizes.csv", "must name a step or epoch"])
     c.run("filter", "--threads", "99", JOB, status=2, says="--threads")
     c.run("incidents", "list", "--limit", "-3", status=2, says="--limit")
     c.run("filter", "--only", status=2, says="--only")
