@@ -316,9 +316,24 @@ def test_diagnose_follow(c):
     c.check(v.get("cause") == "gpu_oom" and v["evidence"][0]["line"] == 40, "followed to %r" % (v.get("cause"),))
 
 
-def follower(c, *args):
-    """The program in follow mode; read(n) waits for n lines of output."""
+def wait_until_open(p, paths, seconds=30):
+    until, folder = time.monotonic() + seconds, "/proc/%d/fd" % p.pid
+    while time.monotonic() < until and p.poll() is None:
+        held = set()
+        for fd in os.listdir(folder):
+            try:
+                held.add(os.path.realpath(os.path.join(folder, fd)))
+            except OSError:
+                pass
+        if {os.path.realpath(path) for path in paths} <= held:
+            return
+        time.sleep(0.01)
+
+
+def follower(c, *args, paths=()):
+    """The program in follow mode, its files open; read(n) waits for n lines of output."""
     p = subprocess.Popen([c.binary, *args], env=c.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until_open(p, paths)
     os.set_blocking(p.stdout.fileno(), False)
     seen = bytearray()
 
@@ -349,8 +364,7 @@ def append(path, text):
 
 def test_diagnose_follows_many(c):
     paths = [c.write("rank%d.log" % i, "iteration 1 loss: 2.1\n") for i in range(12)]
-    read, end = follower(c, "diagnose", "--follow", "--format", "json", *paths)
-    time.sleep(0.5)
+    read, end = follower(c, "diagnose", "--follow", "--format", "json", *paths, paths=paths)
     for i, path in enumerate(paths):
         append(path, "".join("iteration %d loss: 2.0\n" % n for n in range(2, 30)))
     os.rename(paths[7], paths[7] + ".1")
@@ -366,7 +380,7 @@ def test_diagnose_follows_many(c):
 def test_filter_follow(c):
     one, two = c.write("one.log", "step 1\nkept 1\n"), c.write("two.log", "")
     rules = c.write("only.json", json.dumps(["^step \\d+$"]))
-    read, end = follower(c, "filter", "--follow", "--only", rules, one, two)
+    read, end = follower(c, "filter", "--follow", "--only", rules, one, two, paths=[one, two])
     want = b"==> %s <==\nkept 1\n" % one.encode()
     c.check(read(2) == want, "begins with %r" % read(2))
     append(two, "step 2\nhalf of")
