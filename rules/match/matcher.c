@@ -14,8 +14,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* Trusted patterns stay as they are from run to run, so their scanner is worth keeping; the others
- * come and go, and have a small one of their own. */
+/* Trusted patterns stay as they are from release to release; the others come and go, and have a small
+ * scanner of their own, so that a change among them costs no more than that. */
 enum { TRUSTED, OTHERS, SIEVES };
 
 struct fl_matcher {
@@ -132,10 +132,12 @@ enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
     }
     for (size_t k = 0; status == FL_OK && k < SIEVES; k++) {
         struct fl_sieve *sieve = &matcher->sieves[k];
-        const char *cache = k == TRUSTED ? matcher->cache : NULL;
+        char name[40];
+        snprintf(name, sizeof name, "%.30s%s", matcher->cache_name ? matcher->cache_name : "",
+                 k == TRUSTED ? "" : "-own");
         if (sieve->needles.n) {
-            status = fl_scanner_open(sieve->needles.list, sieve->needles.n, cache,
-                                     matcher->cache_name, &sieve->scanner, err);
+            status = fl_scanner_open(sieve->needles.list, sieve->needles.n, matcher->cache, name,
+                                     &sieve->scanner, err);
         }
     }
     return status;

@@ -31,8 +31,10 @@ static void complain(void *ctx, const char *message)
 }
 
 /* Exactly the rules of one file; a fault in any of them is an error here. */
-static enum fl_status open_only(const char *path, struct fl_rulebook *book, struct fl_err *err)
+static enum fl_status open_only(const char *path, const char *state, struct fl_rulebook *book,
+                                struct fl_err *err)
 {
+    char cache[FL_PATHS_BYTES];
     char shipped[FL_PATHS_BYTES];
     *book = (struct fl_rulebook){.set = NULL};
     enum fl_status status =
@@ -40,11 +42,16 @@ static enum fl_status open_only(const char *path, struct fl_rulebook *book, stru
     if (status == FL_OK) {
         status = fl_ruleset_new(&book->taxonomy, &book->set, err);
     }
+    if (status == FL_OK && state &&
+        snprintf(cache, sizeof cache, "%s/cache/only", state) < FL_PATHS_BYTES) {
+        book->set->cache = cache;
+    }
     if (status == FL_OK) {
         status = fl_ruleset_load(book->set, path, "operator", complain, NULL, &book->bad, err);
     }
     if (status == FL_OK) {
         status = fl_ruleset_ready(book->set, complain, NULL, &book->bad, err);
+        book->set->cache = NULL;
     }
     if (status == FL_OK && book->bad) {
         status = fl_fail(err, FL_SYNTAX, "%s: %zu bad rule%s", path, book->bad,
@@ -56,7 +63,7 @@ static enum fl_status open_only(const char *path, struct fl_rulebook *book, stru
 static enum fl_status open_rules(void *ctx, struct fl_rulebook *book, struct fl_err *err)
 {
     const struct origin *o = ctx;
-    return o->only         ? open_only(o->only, book, err)
+    return o->only         ? open_only(o->only, o->state, book, err)
            : o->no_learned ? fl_rulebook_open_unlearned(o->state, book, err)
                            : fl_rulebook_open(o->state, book, err);
 }
