@@ -30,7 +30,9 @@ static bool take_field(struct fl_str *row, char mark, struct fl_str *out)
     if (!row->p) {
         return false;
     }
-    const char *end = row->n ? memchr(row->p, mark, row->n) : NULL;
+    const char *quote = row->n > 1 && *row->p == '"' ? memchr(row->p + 1, '"', row->n - 1) : NULL;
+    size_t from = quote ? (size_t)(quote - row->p) : 0; /* a mark inside quotes parts nothing */
+    const char *end = row->n > from ? memchr(row->p + from, mark, row->n - from) : NULL;
     struct fl_str field = {row->p, end ? (size_t)(end - row->p) : row->n};
     *row = end ? fl_str_skip(*row, field.n + 1) : (struct fl_str){NULL, 0};
     field = fl_str_trim(field);
