@@ -37,6 +37,8 @@ static size_t host(struct fl_str message)
     return first ? said.node.n : 0;
 }
 
+const struct fl_form_peel fl_mine_prefixes = {peel, host};
+
 /* Roles whose lines are routine: the diagnosis reads them whether they are filtered or not, and
  * nobody looks for them in what is left. */
 static bool is_routine(const struct fl_rule *rule)
@@ -88,7 +90,7 @@ enum fl_status fl_mine_new(const struct fl_ruleset *set, bool raw, struct fl_min
     if (!m) {
         return fl_fail(err, FL_NOMEM, "no memory for templates");
     }
-    struct fl_template_ask ask = {.prefixes = {peel, host}, .kind = set ? kind_of : NULL, .ctx = m};
+    struct fl_template_ask ask = {.prefixes = fl_mine_prefixes, .kind = set ? kind_of : NULL, .ctx = m};
     m->set = set;
     m->raw = raw;
     enum fl_status status = fl_templates_new(&ask, &m->templates, err);

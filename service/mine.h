@@ -6,6 +6,9 @@
 
 struct fl_mine;
 
+/* The prefixes of launchers and hosts in front of lines, as templates leave them out. */
+extern const struct fl_form_peel fl_mine_prefixes;
+
 /* With a rule set it is known which lines are progress and which are alarming: a diagnosis rule
  * knows them in a role other than progress, metric, roll or benign, or they hold a word that failures
  * use. NULL: all are plain. raw: lines as they lie in the file, for what is to match them so;

@@ -3,7 +3,7 @@
  * values, and a rule made of a template matches the lines it was made of. */
 #include "rules/match/matcher.h"
 #include "rules/template/template_rule.h"
-#include "service/ingest/prefix.h"
+#include "service/mine.h"
 
 #include <stdlib.h>
 
@@ -17,24 +17,6 @@ static void must(bool so)
         abort();
     }
 }
-
-static size_t peel(struct fl_str line, long *rank_r, struct fl_str *node_r)
-{
-    struct fl_prefix prefix;
-    size_t n = fl_prefix_peel(line, &prefix);
-    *rank_r = prefix.rank >= 0 ? prefix.rank : prefix.local_rank;
-    *node_r = prefix.node;
-    return n;
-}
-
-static size_t host(struct fl_str message)
-{
-    struct fl_prefix said;
-    bool first = fl_prefix_from_message(message, &said, NULL) && said.node.p == message.p;
-    return first ? said.node.n : 0;
-}
-
-static const struct fl_form_peel launchers = {peel, host};
 
 static void place(const void *batch, size_t i, long *number_r, uint64_t *offset_r)
 {
@@ -52,8 +34,8 @@ static void check_form(struct fl_str line)
     for (size_t i = 0; i < n; i++) {
         other[i] = fl_is_digit(line.p[i]) ? (char)("3141592653"[((size_t)line.p[i] + i) % 10]) : line.p[i];
     }
-    fl_form_of(&launchers, (struct fl_str){line.p, n}, &a);
-    fl_form_of(&launchers, (struct fl_str){other, n}, &b);
+    fl_form_of(&fl_mine_prefixes, (struct fl_str){line.p, n}, &a);
+    fl_form_of(&fl_mine_prefixes, (struct fl_str){other, n}, &b);
     must(a.n <= sizeof a.text && a.n == b.n && memcmp(a.text, b.text, a.n) == 0);
     must(a.head_n == b.head_n && memcmp(a.head, b.head, a.head_n) == 0);
     must(a.rank_at == b.rank_at && a.rank_n == b.rank_n);
@@ -100,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fl_str lines[LINES];
     struct fl_templates *t = NULL;
-    const struct fl_template_ask ask = {launchers, kind_of, NULL};
+    const struct fl_template_ask ask = {fl_mine_prefixes, kind_of, NULL};
     const struct fl_template *list = NULL;
     size_t n = 0;
     size_t found = 0;

@@ -4,27 +4,10 @@
 #include "rules/match/matcher.h"
 #include "rules/match/shape.h"
 #include "service/base/hash.h"
-#include "service/ingest/prefix.h"
+#include "service/mine.h"
 #include "tests/unit/test.h"
 
 enum { MANY = 40000 };
-
-static size_t peel(struct fl_str line, long *rank_r, struct fl_str *node_r)
-{
-    struct fl_prefix prefix;
-    size_t n = fl_prefix_peel(line, &prefix);
-    *rank_r = prefix.rank >= 0 ? prefix.rank : prefix.local_rank;
-    *node_r = prefix.node;
-    return n;
-}
-
-static size_t host(struct fl_str message)
-{
-    struct fl_prefix said;
-    return fl_prefix_from_message(message, &said, NULL) && said.node.p == message.p ? said.node.n : 0;
-}
-
-static const struct fl_form_peel launchers = {peel, host};
 
 static enum fl_line_kind kind_of(void *ctx, struct fl_str line)
 {
@@ -48,7 +31,7 @@ static const char *form(const char *line)
     struct fl_form f;
     struct fl_buf out;
     fl_buf_init(&out, sizeof text);
-    fl_form_of(&launchers, fl_str_of(line), &f);
+    fl_form_of(&fl_mine_prefixes, fl_str_of(line), &f);
     fl_form_show((struct fl_str){f.text, f.n}, &out);
     snprintf(text, sizeof text, "%s", fl_buf_text(&out));
     fl_buf_free(&out);
@@ -59,7 +42,7 @@ static const char *head(const char *line)
 {
     static char text[1024];
     struct fl_form f;
-    fl_form_of(&launchers, fl_str_of(line), &f);
+    fl_form_of(&fl_mine_prefixes, fl_str_of(line), &f);
     snprintf(text, sizeof text, "%.*s", (int)f.head_n, f.head);
     return text;
 }
@@ -67,7 +50,7 @@ static const char *head(const char *line)
 static struct fl_templates *new_templates(void)
 {
     struct fl_templates *t = NULL;
-    const struct fl_template_ask ask = {launchers, kind_of, NULL};
+    const struct fl_template_ask ask = {fl_mine_prefixes, kind_of, NULL};
     if (fl_templates_new(&ask, &t, NULL) != FL_OK) {
         abort();
     }
@@ -170,8 +153,8 @@ TEST(forms_depend_on_shapes_only)
         for (char *c = other; *c; c++) {
             *c = fl_is_digit(*c) ? "3141592653"[(size_t)(*c + (c - other)) % 10] : *c;
         }
-        fl_form_of(&launchers, fl_str_of(lines[i]), &a);
-        fl_form_of(&launchers, fl_str_of(other), &b);
+        fl_form_of(&fl_mine_prefixes, fl_str_of(lines[i]), &a);
+        fl_form_of(&fl_mine_prefixes, fl_str_of(other), &b);
         CHECK(a.n == b.n && memcmp(a.text, b.text, a.n) == 0);
         CHECK(a.rank_at == b.rank_at && a.rank_n == b.rank_n);
         for (size_t k = 0; k < a.n; k++) {
@@ -335,7 +318,7 @@ TEST(shapes_give_what_reading_gives)
     for (size_t i = 0; i < N; i++) {
         struct fl_form f;
         size_t k = 0;
-        fl_form_of(&launchers, lines_a[i], &f);
+        fl_form_of(&fl_mine_prefixes, lines_a[i], &f);
         while (k < seen_n && (seen[k].form.n != f.n || memcmp(seen[k].form.text, f.text, f.n) != 0)) {
             k++;
         }
