@@ -255,16 +255,17 @@ static enum fl_known judge(struct fl_feed *feed, struct fl_str text, const struc
 static bool repeat(struct fl_feed *feed, const struct fl_job_habit *habit, struct fl_str text,
                    const struct fl_line_at *at)
 {
+    struct fl_job *job = feed->job;
     struct fl_stream *stream = stream_of(feed);
     if (habit->depends != UINT32_MAX &&
-        fl_matcher_try(feed->job->work, habit->depends, text, NULL) != FL_MATCH_YES) {
+        fl_matcher_try(job->work, habit->depends, text, NULL) != FL_MATCH_YES) {
         return false;
     }
     if (habit->reports) {
         struct fl_prefix prefix;
         struct fl_str message = fl_str_skip(text, fl_prefix_peel(text, &prefix));
         struct fl_place place = place_of(feed, at, &prefix, message);
-        if (!fl_diagnosis_repeat(feed->job->diagnosis, &habit->habit, &place, message, text,
+        if (!fl_diagnosis_repeat(job->diagnosis, &habit->habit, &place, message, text,
                                  feed->order)) {
             return false;
         }
@@ -272,8 +273,8 @@ static bool repeat(struct fl_feed *feed, const struct fl_job_habit *habit, struc
             keep_time(feed, message);
         }
     }
-    if (feed->job->tally && habit->dropped) {
-        fl_tally_dropped(feed->job->tally, habit->rule, text);
+    if (job->tally && habit->dropped) {
+        fl_tally_dropped(job->tally, habit->rule, text);
     }
     stream->dropped += habit->dropped;
     stream->kept += !habit->dropped;
@@ -284,51 +285,53 @@ static bool repeat(struct fl_feed *feed, const struct fl_job_habit *habit, struc
 static void learn_habit(struct fl_feed *feed, uint64_t shape, const struct proposed *p, bool dropped,
                         uint32_t rule, enum fl_known how)
 {
-    const struct fl_habit *habit = fl_diagnosis_habit(feed->job->diagnosis);
-    bool quiet = !feed->job->watch && !(feed->job->tally && feed->job->tally->shadows) && !p->unsure &&
+    struct fl_job *job = feed->job;
+    const struct fl_habit *habit = fl_diagnosis_habit(job->diagnosis);
+    bool quiet = !job->watch && !(job->tally && job->tally->shadows) && !p->unsure &&
                  !(p->trouble && !dropped && how == FL_KNOWN_NOT);
     struct fl_job_habit one = {.shape = shape, .dropped = dropped, .rule = rule,
                                .reports = p->rules && (habit->acts_n || habit->noes_n),
                                .timed = p->timed};
     if (!shape || !quiet || (p->rules && !(habit->holds && how != FL_KNOWN_TELLING)) ||
-        !fl_habit_drops(feed->job->set, p->c, p->n, dropped, &one.depends)) {
+        !fl_habit_drops(job->set, p->c, p->n, dropped, &one.depends)) {
         return;
     }
     if (one.reports) {
         one.habit = *habit;
     }
-    fl_habits_put(feed->job->habits, &one);
+    fl_habits_put(job->habits, &one);
 }
 
 static void on_line(struct fl_feed *feed, struct fl_str text, const struct fl_line_at *at,
                     const struct fl_candidate *c, size_t n, uint64_t shape)
 {
+    struct fl_job *job = feed->job;
     struct fl_stream *stream = stream_of(feed);
     struct proposed p = sort_out(feed, c, n, text);
     struct fl_place place = {.rank = -1};
     uint32_t rule = 0;
     bool whole = !(at->flags & FL_LINE_CUT);
-    bool dropped = n && whole && fl_filter_drops(feed->job->set, feed->job->work, text, c, n, &rule);
+    bool dropped = n && whole && fl_filter_drops(job->set, job->work, text, c, n, &rule);
     enum fl_known how = FL_KNOWN_NOT;
     if (p.rules || p.opens || feed->events.open_n) {
         how = judge(feed, text, at, &p, &place);
     }
     bool known = how == FL_KNOWN_TELLING;
-    if (dropped && feed->job->watch) {
-        struct fl_notice notice = {.rule = &feed->job->set->rules[rule], .text = text, .counts = true,
+    if (dropped && job->watch) {
+        struct fl_notice notice = {.rule = &job->set->rules[rule], .text = text, .counts = true,
                                    .place = {.stream = feed->stream, .line = at->number,
                                              .offset = at->offset, .rank = -1}};
-        feed->job->watch->notice(feed->job->watch->ctx, &notice);
+        job->watch->notice(job->watch->ctx, &notice);
     }
     bool alone = !p.opens && !feed->events.open_n; /* else the event decides, see on_event */
     if (p.trouble && !dropped && how == FL_KNOWN_NOT && alone) {
-        fl_diagnosis_trouble(feed->job->diagnosis, feed->stream);
+        fl_diagnosis_trouble(job->diagnosis, feed->stream);
     }
-    if (feed->job->tally && dropped && !known) {
-        fl_tally_dropped(feed->job->tally, rule, text);
+    if (job->tally && dropped && !known) {
+        fl_tally_dropped(job->tally, rule, text);
     }
-    if (feed->job->tally && feed->job->tally->shadows && n && whole) {
-        fl_tally_shadows(feed->job->tally, feed->job->work, text, c, n, known || p.trouble);
+    if (job->tally && job->tally->shadows && n && whole) {
+        fl_tally_shadows(job->tally, job->work, text, c, n, known || p.trouble);
     }
     stream->dropped += dropped && !known;
     stream->kept += !dropped || known;
@@ -343,18 +346,19 @@ static void on_line(struct fl_feed *feed, struct fl_str text, const struct fl_li
 static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct fl_err *err)
 {
     struct fl_feed *feed = ctx;
-    enum fl_status status = fl_matcher_batch(feed->job->work, batch->texts, batch->n);
+    struct fl_job *job = feed->job;
+    enum fl_status status = fl_matcher_batch(job->work, batch->texts, batch->n);
     for (size_t i = 0; status == FL_OK && i < batch->n; i++) {
         const struct fl_candidate *c = NULL;
         size_t n = 0;
-        uint64_t shape = fl_matcher_shape(feed->job->work, i);
+        uint64_t shape = fl_matcher_shape(job->work, i);
         bool same = !feed->events.open_n && !(batch->at[i].flags & FL_LINE_CUT);
-        const struct fl_job_habit *habit = same ? fl_habits_find(feed->job->habits, shape) : NULL;
+        const struct fl_job_habit *habit = same ? fl_habits_find(job->habits, shape) : NULL;
         if (!habit || !repeat(feed, habit, batch->texts[i], &batch->at[i])) {
-            status = fl_matcher_line(feed->job->work, i, &c, &n);
+            status = fl_matcher_line(job->work, i, &c, &n);
             if (n || feed->events.open_n) {
                 on_line(feed, batch->texts[i], &batch->at[i], c, n,
-                        fl_matcher_settled(feed->job->work) ? shape : 0);
+                        fl_matcher_settled(job->work) ? shape : 0);
             } else {
                 stream_of(feed)->kept++;
             }

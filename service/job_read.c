@@ -146,23 +146,26 @@ bool fl_job_takes(const char *path)
     return true;
 }
 
-static enum fl_status read_table(struct fl_job *job, const char *path, size_t named, bool *read_r,
-                                 struct fl_err *err)
+/* *read_r: it was a log, or a table of metrics. */
+static enum fl_status read_path(struct fl_job *job, const char *path, size_t named, bool *read_r,
+                                struct fl_err *err)
 {
-    return fl_job_table(job, name_of(job, path, named), path, read_r, err);
+    if (fl_job_table_name(path)) {
+        return fl_job_table(job, name_of(job, path, named), path, read_r, err);
+    }
+    *read_r = true;
+    return read_file(job, path, named, err);
 }
 
 static enum fl_status read_one_of_folder(void *ctx, const char *path, struct fl_err *err)
 {
     struct folder_read *r = ctx;
     struct fl_err fault = {0};
-    bool read = true;
+    bool read = false;
     if (!fl_job_takes(path) && !fl_job_table_name(path)) {
         return FL_OK;
     }
-    enum fl_status status = fl_job_table_name(path)
-                                ? read_table(r->job, path, r->named, &read, &fault)
-                                : read_file(r->job, path, r->named, &fault);
+    enum fl_status status = read_path(r->job, path, r->named, &read, &fault);
     if (status == FL_NOMEM || status == FL_LIMIT) {
         return fl_fail(err, status, "%s", fault.msg);
     }
@@ -177,9 +180,8 @@ enum fl_status fl_job_read(struct fl_job *job, const char *path, size_t *read_r,
                            struct fl_err *err)
 {
     if (!fl_fsio_is_dir(path)) {
-        bool read = true;
-        enum fl_status status = fl_job_table_name(path) ? read_table(job, path, 0, &read, err)
-                                                        : read_file(job, path, 0, err);
+        bool read = false;
+        enum fl_status status = read_path(job, path, 0, &read, err);
         *read_r += status == FL_OK && read;
         return status == FL_OK && !read
                    ? fl_fail(err, FL_SYNTAX, "%s: no table of metrics: its first line must name a "

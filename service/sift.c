@@ -212,11 +212,9 @@ static void report_rules(const struct fl_sift *f)
     }
 }
 
-/* Held lines are settled by the rules that judged them. */
 enum fl_status fl_sift_change(struct fl_sift *f, const struct fl_ruleset *set, struct fl_err *err)
 {
     long *drops = calloc(set->rules_n + 1U, sizeof *drops);
-    enum fl_status status = let_go(f, f->held_n, true, err);
     if (!drops) {
         return fl_fail(err, FL_NOMEM, "no memory for counting");
     }
@@ -224,7 +222,7 @@ enum fl_status fl_sift_change(struct fl_sift *f, const struct fl_ruleset *set, s
     free(f->drops);
     f->drops = drops;
     f->set = set;
-    return status;
+    return FL_OK;
 }
 
 void fl_sift_report(const struct fl_sift *f)

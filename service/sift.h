@@ -51,7 +51,7 @@ enum fl_status fl_sift_init(struct fl_sift *sift, const struct fl_ruleset *set, 
                             bool explains, struct fl_err *err) FL_MUST_USE;
 void fl_sift_fini(struct fl_sift *sift);
 
-/* Other rules from the next batch on. */
+/* Other rules from the next batch on; between streams, or where no tail is held. */
 enum fl_status fl_sift_change(struct fl_sift *sift, const struct fl_ruleset *set,
                               struct fl_err *err) FL_MUST_USE;
 
