@@ -59,34 +59,51 @@ static int index_of(struct fl_str word, const char *const *names, int n, int mis
 }
 
 static enum fl_status read_strings(struct fl_rulefile *f, const fl_json *list, const char *what,
-                                   struct fl_str *out, size_t max, size_t *n_r,
+                                   size_t max, const struct fl_str **out, size_t *n_r,
                                    struct fl_err *err)
 {
-    *n_r = 0;
-    for (const fl_json *e = fl_json_first(list); e; e = fl_json_next(e)) {
+    size_t n = 0;
+    struct fl_str *items = fl_arena_alloc(f->arena, (fl_json_count(list) + 1) * sizeof *items);
+    for (const fl_json *e = items ? fl_json_first(list) : NULL; e; e = fl_json_next(e)) {
         struct fl_str text = fl_json_str(e);
-        if (!fl_json_is_string(e) || text.n == 0 || *n_r == max) {
+        if (!fl_json_is_string(e) || text.n == 0 || n == max) {
             return fl_fail(err, FL_SYNTAX, "\"%s\" must be a list of at most %zu non-empty strings",
                            what, max);
         }
-        out[*n_r] = fl_arena_str(f->arena, text);
-        if (!out[*n_r].p) {
+        items[n] = fl_arena_str(f->arena, text);
+        if (!items[n++].p) {
             return FL_NOMEM;
         }
-        ++*n_r;
     }
-    return FL_OK;
+    *out = items;
+    *n_r = n;
+    return items ? FL_OK : FL_NOMEM;
 }
 
 static enum fl_status read_texts(struct fl_rulefile *f, const fl_json *list, const char *what,
-                                 const char **out, size_t max, size_t *n_r, struct fl_err *err)
+                                 size_t max, const char *const **out, size_t *n_r,
+                                 struct fl_err *err)
 {
-    struct fl_str items[FL_EXPLAINS_MAX];
-    enum fl_status status = read_strings(f, list, what, items, max, n_r, err);
-    for (size_t i = 0; status == FL_OK && i < *n_r; i++) {
-        out[i] = items[i].p;
+    const struct fl_str *items = NULL;
+    enum fl_status status = read_strings(f, list, what, max, &items, n_r, err);
+    const char **texts =
+        status == FL_OK ? fl_arena_alloc(f->arena, (*n_r + 1) * sizeof *texts) : NULL;
+    for (size_t i = 0; texts && i < *n_r; i++) {
+        texts[i] = items[i].p;
     }
-    return status;
+    *out = texts;
+    return status == FL_OK && !texts ? FL_NOMEM : status;
+}
+
+static enum fl_status take_pattern(struct fl_rulefile *f, struct fl_str pattern,
+                                   struct fl_rule *rule)
+{
+    struct fl_str *text = fl_arena_alloc(f->arena, sizeof *text);
+    if (text) {
+        *text = fl_arena_str(f->arena, pattern);
+        rule->any = (struct fl_pattern_set){.text = text, .n = 1};
+    }
+    return text && text->p ? FL_OK : FL_NOMEM;
 }
 
 static bool is_id(struct fl_str id)
@@ -131,10 +148,10 @@ static enum fl_status read_common(struct fl_rulefile *f, const fl_json *node, st
     }
     const fl_json *samples = fl_json_get(node, "samples");
     enum fl_status status = read_strings(f, fl_json_get(samples, "match"), "samples.match",
-                                         rule->match.item, FL_SAMPLES_MAX, &rule->match.n, err);
+                                         FL_SAMPLES_MAX, &rule->match.item, &rule->match.n, err);
     if (status == FL_OK) {
         status = read_strings(f, fl_json_get(samples, "nomatch"), "samples.nomatch",
-                              rule->nomatch.item, FL_SAMPLES_MAX, &rule->nomatch.n, err);
+                              FL_SAMPLES_MAX, &rule->nomatch.item, &rule->nomatch.n, err);
     }
     return status;
 }
@@ -145,8 +162,9 @@ static enum fl_status read_patterns(struct fl_rulefile *f, const fl_json *node,
     static const char *const keys[] = {"any", "all", "none"};
     struct fl_pattern_set *sets[] = {&rule->any, &rule->all, &rule->none};
     for (size_t i = 0; i < 3; i++) {
-        enum fl_status status = read_strings(f, fl_json_get(node, keys[i]), keys[i], sets[i]->text,
-                                             FL_RULE_PATTERNS_MAX, &sets[i]->n, err);
+        enum fl_status status = read_strings(f, fl_json_get(node, keys[i]), keys[i],
+                                             FL_RULE_PATTERNS_MAX, &sets[i]->text, &sets[i]->n,
+                                             err);
         if (status != FL_OK) {
             return status;
         }
@@ -184,14 +202,14 @@ static enum fl_status read_remedy(struct fl_rulefile *f, const fl_json *node, st
         }
     }
     enum fl_status status = read_texts(f, fl_json_get(node, "recovery"), "recovery",
-                                       rule->recovery, FL_STEPS_MAX, &rule->recovery_n, err);
+                                       FL_STEPS_MAX, &rule->recovery, &rule->recovery_n, err);
     if (status == FL_OK && rule->recovery_n == 0 && cause) {
         rule->recovery_n = cause->recovery_n;
-        memcpy(rule->recovery, cause->recovery, sizeof rule->recovery);
+        rule->recovery = cause->recovery;
     }
     if (status == FL_OK) {
-        status = read_texts(f, fl_json_get(node, "explains"), "explains", rule->explains,
-                            FL_EXPLAINS_MAX, &rule->explains_n, err);
+        status = read_texts(f, fl_json_get(node, "explains"), "explains",
+                            FL_EXPLAINS_MAX, &rule->explains, &rule->explains_n, err);
     }
     for (size_t i = 0; status == FL_OK && i < rule->explains_n; i++) {
         if (!fl_taxonomy_find(f->taxonomy, fl_str_of(rule->explains[i]))) {
@@ -238,9 +256,7 @@ static enum fl_status read_filter(struct fl_rulefile *f, const fl_json *node, st
     if (pattern.n == 0) {
         return fl_fail(err, FL_SYNTAX, "no \"pattern\"");
     }
-    rule->any.text[0] = fl_arena_str(f->arena, pattern);
-    rule->any.n = 1;
-    return rule->any.text[0].p ? FL_OK : FL_NOMEM;
+    return take_pattern(f, pattern, rule);
 }
 
 /* An element of an array file: a regex string, or {regex, diagnosis{...}} with free-text fields. */
@@ -256,10 +272,9 @@ static enum fl_status read_plain(struct fl_rulefile *f, const fl_json *node, str
     if (!pattern.p) {
         return fl_fail(err, FL_SYNTAX, f->filters ? "not a string" : "no \"regex\"");
     }
-    rule->any.text[0] = fl_arena_str(f->arena, pattern);
-    rule->any.n = 1;
-    if (f->filters) {
-        return FL_OK;
+    enum fl_status status = take_pattern(f, pattern, rule);
+    if (f->filters || status != FL_OK) {
+        return status;
     }
     const fl_json *diagnosis = fl_json_get(node, "diagnosis");
     static const char *const cause_keys[] = {"cause", "slug", "type", "error_type", "category"};

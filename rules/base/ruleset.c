@@ -147,9 +147,10 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }
+    patterns->number = fl_arena_alloc(&set->arena, (patterns->n + 1) * sizeof *patterns->number);
     for (size_t i = 0; i < patterns->n; i++) {
         *bad_r = i;
-        enum fl_status status =
+        enum fl_status status = !patterns->number ? FL_NOMEM :
             fl_matcher_add(event ? set->events : set->lines, patterns->text[i], flags,
                            &patterns->number[i], at_r, err);
         if (status == FL_OK) {

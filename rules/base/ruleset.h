@@ -37,13 +37,13 @@ enum { FL_RULE_PATTERNS_MAX = 32, FL_SAMPLES_MAX = 32, FL_TABLES_MAX = 64 };
 struct fl_table;
 
 struct fl_pattern_set {
-    struct fl_str text[FL_RULE_PATTERNS_MAX];
-    uint32_t number[FL_RULE_PATTERNS_MAX]; /* in the matcher */
+    const struct fl_str *text;
+    uint32_t *number; /* in the matcher, once compiled */
     size_t n;
 };
 
 struct fl_samples {
-    struct fl_str item[FL_SAMPLES_MAX];
+    const struct fl_str *item;
     size_t n;
 };
 
@@ -72,9 +72,9 @@ struct fl_rule {
     enum fl_severity severity;
     bool recoverable;
     const char *action;
-    const char *recovery[FL_STEPS_MAX];
+    const char *const *recovery;
     size_t recovery_n;
-    const char *explains[FL_EXPLAINS_MAX];
+    const char *const *explains;
     size_t explains_n;
     /* rules that look a code up */
     const char *table;            /* its name, or NULL */

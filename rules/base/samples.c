@@ -63,7 +63,7 @@ static enum fl_match judge(const struct fl_ruleset *set, const struct fl_rule *r
         return answer;
     }
     for (size_t i = 0; i < rule->all.n; i++) {
-        struct fl_pattern_set one = {.number = {rule->all.number[i]}, .n = 1};
+        struct fl_pattern_set one = {.number = &rule->all.number[i], .n = 1};
         answer = ask(&t, &one, text);
         if (answer != FL_MATCH_YES) {
             return answer;

@@ -92,15 +92,18 @@ static enum fl_status read_steps(struct reading *r, const fl_json *node, struct 
                                  struct fl_err *err)
 {
     const fl_json *list = fl_json_get(node, "recovery");
+    const char **steps = fl_arena_alloc(r->arena, (fl_json_count(list) + 1) * sizeof *steps);
+    row->recovery = steps;
     for (const fl_json *e = fl_json_first(list); e; e = fl_json_next(e)) {
         if (!fl_json_is_string(e) || row->recovery_n == FL_STEPS_MAX) {
             return fl_fail(err, FL_SYNTAX, "\"recovery\" must be a list of at most %d strings",
                            FL_STEPS_MAX);
         }
-        row->recovery[row->recovery_n] = fl_arena_text(r->arena, fl_json_str(e));
-        if (!row->recovery[row->recovery_n++]) {
+        const char *step = steps ? fl_arena_text(r->arena, fl_json_str(e)) : NULL;
+        if (!step) {
             return FL_NOMEM;
         }
+        steps[row->recovery_n++] = step;
     }
     return FL_OK;
 }
@@ -270,14 +273,14 @@ static void take_remedy(const struct fl_table_row *row, const struct fl_rule *ru
         out->recoverable = cause->recoverable;
         out->action = cause->action;
         out->recovery_n = cause->recovery_n;
-        memcpy(out->recovery, cause->recovery, sizeof out->recovery);
+        out->recovery = cause->recovery;
     }
     out->severity = row->severity >= 0 ? (enum fl_severity)row->severity : out->severity;
     out->recoverable = row->recoverable >= 0 ? row->recoverable != 0 : out->recoverable;
     out->action = row->action ? row->action : out->action;
     if (row->recovery_n) {
         out->recovery_n = row->recovery_n;
-        memcpy(out->recovery, row->recovery, sizeof out->recovery);
+        out->recovery = row->recovery;
     }
 }
 
@@ -292,11 +295,8 @@ enum fl_status fl_table_variant(const struct fl_table *table, uint32_t number,
     out->table = NULL;
     out->rows = NULL;
     out->any.n = 0;
-    out->match = (struct fl_samples){.n = 0};
+    out->match = (struct fl_samples){&row->sample, row->sample.n > 0};
     out->nomatch = (struct fl_samples){.n = 0};
-    if (row->sample.n) {
-        out->match.item[out->match.n++] = row->sample;
-    }
     out->role = row->role >= 0 ? (enum fl_role)row->role : rule->role;
     out->confidence = row->confidence >= 0 ? row->confidence : rule->confidence;
     take_remedy(row, rule, out);

@@ -21,7 +21,7 @@ struct fl_table_row {
     int recoverable;
     double confidence;
     const char *action;
-    const char *recovery[FL_STEPS_MAX];
+    const char *const *recovery;
     size_t recovery_n;
     struct fl_str sample;
 };

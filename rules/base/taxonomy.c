@@ -56,15 +56,18 @@ const struct fl_cause *fl_taxonomy_find(const struct fl_taxonomy *taxonomy, stru
     return NULL;
 }
 
-static size_t read_list(struct fl_arena *arena, const fl_json *list, const char **out, size_t max)
+static const char *const *read_list(struct fl_arena *arena, const fl_json *list, size_t max,
+                                    size_t *n_r)
 {
     size_t n = 0;
-    for (const fl_json *e = fl_json_first(list); e && n < max; e = fl_json_next(e)) {
+    const char **out = fl_arena_alloc(arena, (fl_json_count(list) + 1) * sizeof *out);
+    for (const fl_json *e = out ? fl_json_first(list) : NULL; e && n < max; e = fl_json_next(e)) {
         if (fl_json_is_string(e)) {
             out[n++] = fl_arena_text(arena, fl_json_str(e));
         }
     }
-    return n;
+    *n_r = n;
+    return out;
 }
 
 static enum fl_status read_cause(struct fl_taxonomy *t, const fl_json *node, const char *path,
@@ -84,9 +87,10 @@ static enum fl_status read_cause(struct fl_taxonomy *t, const fl_json *node, con
     c->recoverable = fl_json_bool(fl_json_get(node, "recoverable"), false);
     c->job_wide = fl_json_bool(fl_json_get(node, "job_wide"), false);
     c->action = fl_action_known(fl_json_get_str(node, "action"));
-    c->recovery_n = read_list(&t->arena, fl_json_get(node, "recovery"), c->recovery, FL_STEPS_MAX);
-    c->explains_n =
-        read_list(&t->arena, fl_json_get(node, "explains"), c->explains, FL_EXPLAINS_MAX);
+    c->recovery =
+        read_list(&t->arena, fl_json_get(node, "recovery"), FL_STEPS_MAX, &c->recovery_n);
+    c->explains =
+        read_list(&t->arena, fl_json_get(node, "explains"), FL_EXPLAINS_MAX, &c->explains_n);
     if (!c->action || !fl_severity_parse(fl_json_get_str(node, "severity"), &c->severity)) {
         return fl_fail(err, FL_SYNTAX, "%s: cause %s: \"action\" or \"severity\" is missing or not "
                        "one of the known words", path, c->slug);

@@ -16,9 +16,9 @@ struct fl_cause {
     enum fl_severity severity;
     bool recoverable;
     const char *action;
-    const char *recovery[FL_STEPS_MAX];
+    const char *const *recovery;
     size_t recovery_n;
-    const char *explains[FL_EXPLAINS_MAX];
+    const char *const *explains;
     size_t explains_n;
     bool job_wide; /* no rank or node of it began it */
 };

@@ -207,24 +207,33 @@ static void write_origin(struct fl_buf *out, const struct fl_proposal *p)
     fl_jw_end(&w, '}');
 }
 
+/* What a rule made of a proposal points into. */
+struct described {
+    struct fl_str match[FL_SAMPLES_MAX];
+    struct fl_str nomatch;
+};
+
 static void describe(const struct fl_proposal *p, const char *id, const char *origin,
-                     struct fl_rule *rule)
+                     struct described *texts, struct fl_rule *rule)
 {
     const struct fl_cause *c = p->cause;
-    *rule = (struct fl_rule){.id = id, .is_filter = p->is_filter, .state = FL_STATE_PROPOSED,
-                             .origin = p->kind, .origin_json = origin};
-    rule->any.text[0] = p->pattern;
-    rule->any.n = 1;
-    rule->match.item[0] = p->sample;
-    rule->match.n = 1;
-    for (struct fl_str more = p->samples; more.n && rule->match.n < FL_SAMPLES_MAX;) {
+    size_t n = 0;
+    texts->match[n++] = p->sample;
+    for (struct fl_str more = p->samples; more.n && n < FL_SAMPLES_MAX;) {
         const char *nl = memchr(more.p, '\n', more.n);
-        size_t n = nl ? (size_t)(nl - more.p) : more.n;
-        rule->match.item[rule->match.n++] = (struct fl_str){more.p, n};
-        more = fl_str_skip(more, nl ? n + 1 : n);
+        size_t length = nl ? (size_t)(nl - more.p) : more.n;
+        texts->match[n++] = (struct fl_str){more.p, length};
+        more = fl_str_skip(more, nl ? length + 1 : length);
     }
-    rule->nomatch.item[0] = fl_str_of(fl_gate_routine);
-    rule->nomatch.n = 1;
+    texts->nomatch = fl_str_of(fl_gate_routine);
+    *rule = (struct fl_rule){.id = id,
+                             .is_filter = p->is_filter,
+                             .state = FL_STATE_PROPOSED,
+                             .origin = p->kind,
+                             .origin_json = origin,
+                             .any = {.text = &p->pattern, .n = 1},
+                             .match = {texts->match, n},
+                             .nomatch = {&texts->nomatch, 1}};
     if (!p->is_filter) {
         rule->cause = c;
         rule->role = FL_ROLE_ROOT;
@@ -233,8 +242,8 @@ static void describe(const struct fl_proposal *p, const char *id, const char *or
         rule->severity = c->severity;
         rule->recoverable = c->recoverable;
         rule->action = c->action;
+        rule->recovery = c->recovery;
         rule->recovery_n = c->recovery_n;
-        memcpy(rule->recovery, c->recovery, sizeof rule->recovery);
     }
 }
 
@@ -366,6 +375,7 @@ enum fl_status fl_learn_propose(const struct fl_ruleset *set, const char *state_
     struct fl_learn_edit edit;
     struct fl_buf origin;
     struct fl_rule rule;
+    struct described texts;
     enum fl_status status = fl_gate(set, proposal, err);
     if (status != FL_OK) {
         return status;
@@ -381,7 +391,7 @@ enum fl_status fl_learn_propose(const struct fl_ruleset *set, const char *state_
     }
     fl_buf_init(&origin, 8192);
     write_origin(&origin, proposal);
-    describe(proposal, id, fl_buf_text(&origin), &rule);
+    describe(proposal, id, fl_buf_text(&origin), &texts, &rule);
     status = check_new(&edit, proposal, id, err);
     if (status == FL_OK) {
         status = save_kind(&edit, proposal->is_filter, &rule, err);

@@ -571,8 +571,9 @@ TEST(no_pattern_runs_away)
 /* A learned filter that is in force all the same keeps lines with words of failure. */
 TEST(in_force_it_keeps_alarming_lines)
 {
+    struct fl_str pattern = FL_LIT("^bay \\d+ reports: .*");
     struct fl_rule rule = {.id = "learned-x", .is_filter = true, .origin = "learned",
-                           .any = {.text = {FL_LIT("^bay \\d+ reports: .*")}, .n = 1}};
+                           .any = {.text = &pattern, .n = 1}};
     struct fl_trial trial = {&rule, 1, true};
     struct fl_rulebook b;
     struct fl_err err = {0};
