@@ -25,6 +25,7 @@ struct fl_config {
     const char *file;                 /* the configuration file, NULL when there is none */
     bool offline;
     bool no_learned; /* without learned rules */
+    const char *without_rules; /* shell patterns of rules to leave out, or NULL */
 };
 
 /* Reads environment and file. A file that cannot be read or understood is an error that names the

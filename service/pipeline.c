@@ -91,9 +91,9 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     *out = (struct fl_result){.job = NULL};
     fl_arena_init(&out->arena, 64 << 20);
     const char *state = request->config->value[FL_SET_STATE];
-    enum fl_status status = request->config->no_learned
-                                ? fl_rulebook_open_unlearned(state, &out->book, err)
-                                : fl_rulebook_open(state, &out->book, err);
+    enum fl_status status =
+        fl_rulebook_open_part(state, !request->config->no_learned,
+                              request->config->without_rules, &out->book, err);
     if (status == FL_OK) {
         status = fl_pipeline_judge(&out->book, request, &out->job, &out->verdict, err);
     }

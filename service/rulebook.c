@@ -42,9 +42,9 @@ static void load_calibration(struct fl_calibration *c)
     }
 }
 
-static enum fl_status open_book(const char *state_dir, unsigned what,
-                                const struct fl_trial *trial,
-                                struct fl_rulebook *out, struct fl_err *err)
+static enum fl_status open_book(const char *state_dir, unsigned what, const char *without,
+                                const struct fl_trial *trial, struct fl_rulebook *out,
+                                struct fl_err *err)
 {
     fl_ruleset_complain complain = trial ? NULL : warn;
     char path[FL_PATHS_BYTES];
@@ -61,6 +61,7 @@ static enum fl_status open_book(const char *state_dir, unsigned what,
                                      (int)sizeof cache;
         out->set->trusts_shipped = !(what & CHECKED);
         out->set->cache = fits && !trial ? cache : NULL;
+        out->set->without = without;
         out->set->left_out = trial ? trial->rules : NULL;
         out->set->left_out_n = trial ? trial->n : 0;
     }
@@ -81,7 +82,7 @@ static enum fl_status open_book(const char *state_dir, unsigned what,
     }
     if (status == FL_OK) {
         status = fl_ruleset_ready(out->set, complain, NULL, &out->bad, err);
-        out->set->cache = NULL;
+        out->set->cache = out->set->without = NULL;
     }
     if (status != FL_OK) {
         fl_rulebook_close(out);
@@ -91,24 +92,24 @@ static enum fl_status open_book(const char *state_dir, unsigned what,
 
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, LEARNED, NULL, out, err);
+    return open_book(state_dir, LEARNED, NULL, NULL, out, err);
 }
 
-enum fl_status fl_rulebook_open_unlearned(const char *state_dir, struct fl_rulebook *out,
-                                          struct fl_err *err)
+enum fl_status fl_rulebook_open_part(const char *state_dir, bool learned, const char *without,
+                                     struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, 0, NULL, out, err);
+    return open_book(state_dir, learned ? LEARNED : 0, without, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, LEARNED | CHECKED, NULL, out, err);
+    return open_book(state_dir, LEARNED | CHECKED, NULL, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_open_trial(const char *state_dir, const struct fl_trial *trial,
                                       struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, LEARNED, trial, out, err);
+    return open_book(state_dir, LEARNED, NULL, trial, out, err);
 }
 
 void fl_rulebook_close(struct fl_rulebook *book)

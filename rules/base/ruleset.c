@@ -11,6 +11,7 @@
 #include "service/base/fsio.h"
 #include "service/base/hash.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -264,8 +265,26 @@ enum fl_status fl_ruleset_add(struct fl_ruleset *set, const struct fl_rule *rule
                : fl_fail(err, FL_NOMEM, "no memory for rule %s", rule->id);
 }
 
+static bool fits(const char *globs, const char *id, const char *cause)
+{
+    char glob[256];
+    while (*globs) {
+        size_t n = strcspn(globs, ",");
+        snprintf(glob, sizeof glob, "%.*s", (int)n, globs);
+        if (fnmatch(glob, id, 0) == 0 || (cause && fnmatch(glob, cause, 0) == 0)) {
+            return true;
+        }
+        globs += n + (globs[n] == ',');
+    }
+    return false;
+}
+
 static bool is_left_out(const struct fl_ruleset *set, const struct fl_rule *rule)
 {
+    if (set->without && !rule->is_filter && rule->role <= FL_ROLE_CONFIRMATION &&
+        fits(set->without, rule->id, rule->cause ? rule->cause->slug : NULL)) {
+        return true;
+    }
     for (uint32_t i = 0; i < set->left_out_n; i++) {
         if (strcmp(set->left_out[i].id, rule->id) == 0) {
             return true;
@@ -383,7 +402,7 @@ static enum fl_status add_variants(struct fl_ruleset *set, uint32_t index,
         struct fl_err err = {0};
         enum fl_status status =
             fl_table_variant(table, row, &set->rules[index], &set->arena, &variant, &err);
-        variant.broken = status != FL_OK;
+        variant.broken = status != FL_OK || is_left_out(set, &variant);
         if (status == FL_SYNTAX) {
             fl_rule_complain(&variant, err.msg, NULL, 0, complain, ctx);
             ++*bad_r;

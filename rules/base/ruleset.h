@@ -114,6 +114,9 @@ struct fl_ruleset {
     uint32_t traceback; /* pattern of a Python traceback's first line */
     const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */
     uint32_t left_out_n;
+    /* set before loading: shell patterns, parted by commas, of ids or causes; rules that name a
+     * cause and fit one are left out, so that what they know is unknown. NULL: none */
+    const char *without;
 };
 
 /* Called for each fault found in a rule file: whole message, ready to print. */

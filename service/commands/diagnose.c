@@ -22,6 +22,7 @@ struct options {
     const char *base_url;
     const char *model;
     const char *deadline;
+    const char *without_rules;
     int fail_on;
 };
 
@@ -124,6 +125,8 @@ int fl_cmd_diagnose(int argc, char **argv)
          "read on as the files grow; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
         {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},
         {"no-learned", 0, FL_OPT_FLAG, NULL, "go without learned rules", &o.no_learned},
+        {"without-rules", 0, FL_OPT_TEXT, "GLOB[,GLOB...]",
+         "go without the failure rules of these ids or causes", &o.without_rules},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned rules, incidents)", &o.state},
         {"fail-on", 0, FL_OPT_CHOICE, "low|medium|high|critical",
          "exit 1 when the job failed with this severity or worse", &o.fail_on},
@@ -171,6 +174,7 @@ int fl_cmd_diagnose(int argc, char **argv)
     }
     config.offline = o.offline;
     config.no_learned = o.no_learned;
+    config.without_rules = o.without_rules;
     fl_config_flag(&config, FL_SET_STATE, o.state);
     fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
     fl_config_flag(&config, FL_SET_MODEL, o.model);

@@ -64,8 +64,7 @@ static enum fl_status open_rules(void *ctx, struct fl_rulebook *book, struct fl_
 {
     const struct origin *o = ctx;
     return o->only         ? open_only(o->only, o->state, book, err)
-           : o->no_learned ? fl_rulebook_open_unlearned(o->state, book, err)
-                           : fl_rulebook_open(o->state, book, err);
+           : fl_rulebook_open_part(o->state, !o->no_learned, NULL, book, err);
 }
 
 /* ---- to the end ---- */
