@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/consult.h"
 
+#include "rules/learn/derive.h"
 #include "service/base/clock.h"
+#include "service/base/hash.h"
 #include "service/base/log.h"
 #include "service/life.h"
-#include "service/llm/ask.h"
+#include "service/llm/ask_choose.h"
 #include "service/llm/redact.h"
+#include "service/mine.h"
 #include "service/paths.h"
 
 #include <stdlib.h>
 
-enum { QUERY_BYTES = 8 * 1024, QUERY_LINES = 40 };
+enum { QUERY_BYTES = 8 * 1024, QUERY_LINES = 16, RULE_LINES = 3 };
 
 bool fl_consult_wanted(const struct fl_config *config)
 {
@@ -18,27 +21,17 @@ bool fl_consult_wanted(const struct fl_config *config)
     return !config->offline && url && *url;
 }
 
-struct fl_str fl_consult_query(struct fl_result *result)
+static bool is_finding(const struct fl_verdict *v, const struct fl_view_line *line)
 {
-    const struct fl_verdict *v = &result->verdict;
-    struct fl_buf text;
-    size_t n = 0;
-    fl_buf_init(&text, QUERY_BYTES);
-    for (size_t i = 0; i < v->hypotheses_n && i < 2; i++) {
+    for (size_t i = 0; i < v->hypotheses_n; i++) {
         for (size_t k = 0; k < v->hypotheses[i].evidence_n; k++) {
-            fl_buf_add_str(&text, v->hypotheses[i].evidence[k].text);
-            fl_buf_add_text(&text, "\n");
+            const struct fl_place *at = &v->hypotheses[i].evidence[k].place;
+            if (at->stream == line->stream && at->offset == line->offset) {
+                return true;
+            }
         }
     }
-    const struct fl_view_line *lines = fl_view_lines(fl_job_view(result->job), &n);
-    size_t from = n > QUERY_LINES ? n - QUERY_LINES : 0;
-    for (size_t i = from; i < n && v->hypotheses_n == 0; i++) {
-        fl_buf_add_str(&text, lines[i].text);
-        fl_buf_add_text(&text, "\n");
-    }
-    struct fl_str query = fl_arena_str(&result->arena, fl_buf_str(&text));
-    fl_buf_free(&text);
-    return query;
+    return false;
 }
 
 /* The view as the model is shown it. */
@@ -48,15 +41,53 @@ static struct fl_ask_line *ask_lines(struct fl_result *r, size_t *n_r)
     const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &streams_n);
     const struct fl_view_line *view = fl_view_lines(fl_job_view(r->job), n_r);
     struct fl_ask_line *lines = fl_arena_alloc(&r->arena, (*n_r + 1) * sizeof *lines);
+    struct fl_form form;
     for (size_t i = 0; lines && i < *n_r; i++) {
-        const struct fl_view_line *last = i ? &view[i - 1] : NULL;
-        bool follows = last && last->stream == view[i].stream
-                           ? last->order + 1 == view[i].order
-                           : view[i].order == 0;
-        lines[i] = (struct fl_ask_line){fl_str_of(streams[view[i].stream].name), view[i].line,
-                                        view[i].rank, view[i].text, !follows};
+        const struct fl_view_line *last = i && view[i - 1].stream == view[i].stream ? &view[i - 1]
+                                                                                    : NULL;
+        fl_form_of(&fl_mine_prefixes, view[i].text, &form);
+        lines[i] = (struct fl_ask_line){.kind = fl_hash((struct fl_str){form.text, form.n}, 0),
+                                        .file = fl_str_of(streams[view[i].stream].name),
+                                        .line = view[i].line,
+                                        .rank = view[i].rank,
+                                        .text = view[i].text,
+                                        .gap_before = view[i].line > (last ? last->line : 0) + 1,
+                                        .trouble = view[i].trouble,
+                                        .finding = is_finding(&r->verdict, &view[i])};
     }
     return lines;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const size_t *x = a;
+    const size_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+struct fl_str fl_consult_query(struct fl_result *r)
+{
+    size_t best[QUERY_LINES];
+    struct fl_buf text;
+    struct fl_ask ask = {.lines_n = 0};
+    ask.lines = ask_lines(r, &ask.lines_n);
+    struct fl_str *clean = fl_arena_alloc(&r->arena, (ask.lines_n + 1) * sizeof *clean);
+    if (!ask.lines || !clean) {
+        return (struct fl_str){"", 0};
+    }
+    for (size_t i = 0; i < ask.lines_n; i++) {
+        clean[i] = ask.lines[i].text;
+    }
+    size_t n = fl_ask_best(&ask, clean, QUERY_LINES, best);
+    qsort(best, n, sizeof *best, by_index);
+    fl_buf_init(&text, QUERY_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        fl_buf_add_str(&text, clean[best[i]]);
+        fl_buf_add_text(&text, "\n");
+    }
+    struct fl_str query = fl_arena_str(&r->arena, fl_buf_str(&text));
+    fl_buf_free(&text);
+    return query;
 }
 
 static struct fl_ask_incident *ask_similar(struct fl_result *r)
@@ -71,17 +102,46 @@ static struct fl_ask_incident *ask_similar(struct fl_result *r)
     return list;
 }
 
+static void add_facts(const struct fl_result *r, struct fl_buf *out)
+{
+    uint32_t n = 0;
+    const struct fl_verdict *v = &r->verdict;
+    const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &n);
+    long lines = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        lines += streams[i].lines;
+    }
+    fl_buf_addf(out, "- %ld lines in %u file%s", lines, n, n == 1 ? "" : "s");
+    if (v->last_step >= 0) {
+        fl_buf_addf(out, ", last step %ld", v->last_step);
+    }
+    if (v->checkpoint >= 0) {
+        fl_buf_addf(out, ", last checkpoint at step %ld", v->checkpoint);
+    }
+    fl_buf_add_text(out, "\n");
+}
+
 static const char *findings_in_words(struct fl_result *r)
 {
     const struct fl_verdict *v = &r->verdict;
     struct fl_buf text;
     fl_buf_init(&text, 4096);
+    add_facts(r, &text);
     for (size_t i = 0; i < v->hypotheses_n; i++) {
         fl_buf_addf(&text, "- %s (%.2f)%s\n", v->hypotheses[i].cause->slug,
                     v->hypotheses[i].confidence,
                     v->hypotheses[i].healed ? ", but the job went on afterwards" : "");
     }
-    const char *kept = text.n ? fl_arena_text(&r->arena, fl_buf_str(&text)) : NULL;
+    for (size_t i = 0; i < v->symptoms_n; i++) {
+        fl_buf_addf(&text, "- symptom: %s, %ld lines\n", v->symptoms[i].cause,
+                    v->symptoms[i].count);
+    }
+    for (size_t i = 0; i < v->signals_n; i++) {
+        const struct fl_signal *s = &v->signals[i];
+        fl_buf_addf(&text, "- %s: %s, steps %ld to %ld\n", s->metric, s->kind, s->from_step,
+                    s->to_step);
+    }
+    const char *kept = text.failed ? NULL : fl_arena_text(&r->arena, fl_buf_str(&text));
     fl_buf_free(&text);
     return kept;
 }
@@ -181,51 +241,58 @@ static struct fl_str store_incident(struct fl_result *r, const struct fl_ask_ans
     return id;
 }
 
-static void propose(struct fl_result *r, const struct fl_config *config,
-                    const struct fl_proposal *p)
-{
-    struct fl_err err = {0};
-    char id[64];
-    if (p->pattern.n == 0) {
-        return;
-    }
-    if (fl_life_propose(config, r->book.set, p, id, &err) == FL_OK) {
-        fl_log(FL_LOG_INFO, "rule %s proposed (see: faultline rules show %s)", id, id);
-    } else {
-        fl_log(FL_LOG_WARN, "%s", err.msg);
-    }
-}
-
+/* A rule of the first cited line that can bear one. */
 static void learn(struct fl_result *r, const struct fl_config *config,
                   const struct fl_ask_answer *a)
 {
     size_t n = 0;
     char now[21];
-    struct fl_buf evidence;
+    char id[64];
+    struct fl_err err = {0};
+    struct fl_buf pattern;
     const struct fl_view_line *view = fl_view_lines(fl_job_view(r->job), &n);
+    const struct fl_cause *cause = r->verdict.hypotheses[0].cause;
+    struct fl_str incident = store_incident(r, a);
+    enum fl_status status = FL_DENIED;
     fl_clock_format(fl_clock_wall_s(), now);
-    fl_buf_init(&evidence, 64 * 1024);
-    for (size_t i = 0; i < a->evidence_n; i++) {
-        fl_buf_add_str(&evidence, view[a->evidence[i].line_index].text);
-        fl_buf_add_text(&evidence, "\n");
+    fl_buf_init(&pattern, FL_PATTERN_BYTES);
+    for (size_t i = 0; i < a->evidence_n && i < RULE_LINES && status == FL_DENIED; i++) {
+        struct fl_str line = view[a->evidence[i].line_index].text;
+        err = (struct fl_err){0};
+        fl_buf_clear(&pattern);
+        status = fl_derive(&fl_mine_prefixes, line, &pattern, &err);
+        const struct fl_proposal p = {.pattern = fl_buf_str(&pattern), .sample = line,
+                                      .cause = cause, .summary = fl_str_of(cause->title),
+                                      .kind = "learned", .job = job_name(r),
+                                      .incident = incident, .model = a->model,
+                                      .prompt = a->prompt_id, .time = now};
+        if (status == FL_OK) {
+            status = fl_life_propose(config, r->book.set, &p, id, &err);
+        }
     }
-    struct fl_proposal p = {.pattern = a->rule_pattern,
-                            .sample = view[a->rule_line_index].text,
-                            .cause = r->verdict.hypotheses[0].cause,
-                            .summary = a->summary,
-                            .kind = "learned",
-                            .job = job_name(r),
-                            .incident = store_incident(r, a),
-                            .model = a->model,
-                            .prompt = a->prompt_id,
-                            .time = now};
-    propose(r, config, &p);
-    p.is_filter = true;
-    p.pattern = a->filter_pattern;
-    p.sample = view[a->filter_line_index].text;
-    p.protects = fl_buf_str(&evidence);
-    propose(r, config, &p);
-    fl_buf_free(&evidence);
+    if (status == FL_OK) {
+        fl_log(FL_LOG_INFO, "rule %s proposed (see: faultline rules show %s)", id, id);
+    } else {
+        fl_log(FL_LOG_WARN, "%s", err.msg);
+    }
+    fl_buf_free(&pattern);
+}
+
+/* Nothing supports it: shown as what it is, and no more. */
+static const char *unverified(struct fl_result *r, const struct fl_ask_answer *a, const char *why)
+{
+    struct fl_buf text;
+    fl_buf_init(&text, 2048);
+    fl_buf_addf(&text, "%s", why);
+    if (a->cause.n) {
+        fl_buf_add_text(&text, "; unverified, it says ");
+        fl_buf_add_str(&text, a->cause);
+        fl_buf_add_text(&text, ": ");
+        fl_buf_add_str(&text, a->summary);
+    }
+    const char *kept = fl_arena_text(&r->arena, fl_buf_str(&text));
+    fl_buf_free(&text);
+    return kept ? kept : "no memory";
 }
 
 void fl_consult(const struct fl_config *config, struct fl_result *r)
@@ -257,7 +324,7 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     r->model_calls = answer.calls;
     r->model_tokens = answer.prompt_tokens + answer.completion_tokens;
     if (status != FL_OK) {
-        r->model_note = fl_arena_text(&r->arena, fl_str_of(err.msg));
+        r->model_note = unverified(r, &answer, err.msg);
     } else if (take_answer(r, &answer) && config->value[FL_SET_STATE]) {
         learn(r, config, &answer);
     }

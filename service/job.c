@@ -337,9 +337,8 @@ static void on_line(struct fl_feed *feed, struct fl_str text, const struct fl_li
     stream->kept += !dropped || known;
     learn_habit(feed, alone && whole ? shape : 0, &p, dropped, rule, how);
     if (known || (p.trouble && !dropped && how == FL_KNOWN_NOT)) {
-        struct fl_view_line line = {feed->stream, at->number, at->offset,
-                                    feed->order, place.rank,  text};
-        fl_view_offer(feed->view, &line, true);
+        struct fl_view_line line = {feed->stream, at->number, at->offset, place.rank, true, text};
+        fl_view_offer(feed->view, &line);
     }
 }
 
@@ -365,12 +364,30 @@ static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct f
         }
         if (i + FL_VIEW_TAIL >= batch->n && batch->texts[i].n) {
             struct fl_view_line line = {feed->stream, batch->at[i].number, batch->at[i].offset,
-                                        feed->order, -1, batch->texts[i]};
-            fl_view_offer(feed->view, &line, false);
+                                        -1, false, batch->texts[i]};
+            fl_view_offer(feed->view, &line);
         }
         feed->order++;
     }
     return status == FL_OK ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for matching");
+}
+
+/* The head and the deepest frames of a traceback that no rule knows. */
+static void show_event(struct fl_feed *feed, const struct fl_event *event)
+{
+    enum { HEAD = 1, DEEPEST = 10 };
+    long rank = event->key < NO_RANK_KEYS ? event->key : -1;
+    struct fl_str text = fl_buf_str(&event->text);
+    for (size_t i = 0; i < event->n; i++) {
+        if (i >= HEAD && i + DEEPEST < event->n) {
+            continue;
+        }
+        struct fl_str line = fl_str_skip(text, event->lines[i].at);
+        line.n = i + 1 < event->n ? event->lines[i + 1].at - event->lines[i].at - 1 : line.n;
+        struct fl_view_line shown = {feed->stream, event->lines[i].number, event->lines[i].offset,
+                                     rank, true, line};
+        fl_view_offer(feed->view, &shown);
+    }
 }
 
 static void on_event(void *ctx, const struct fl_event *event)
@@ -389,6 +406,7 @@ static void on_event(void *ctx, const struct fl_event *event)
     if (!fl_diagnosis_event(feed->job->diagnosis, &place, fl_buf_str(&event->text), lines, event->n,
                             feed->order)) {
         fl_diagnosis_trouble(feed->job->diagnosis, feed->stream);
+        show_event(feed, event);
     }
 }
 

@@ -74,19 +74,19 @@ static void put(struct ring *ring, const struct fl_view_line *line)
     slot->line.text.p = slot->text;
 }
 
-void fl_view_offer(struct fl_view_stream *stream, const struct fl_view_line *line, bool trouble)
+void fl_view_offer(struct fl_view_stream *stream, const struct fl_view_line *line)
 {
-    struct ring *ring = !trouble                               ? &stream->tail
+    struct ring *ring = !line->trouble                         ? &stream->tail
                         : stream->first.n < stream->first.size ? &stream->first
                                                                : &stream->last;
     put(ring, line);
 }
 
-static int compare_orders(const void *a, const void *b)
+static int compare_places(const void *a, const void *b)
 {
     const struct fl_view_line *x = a;
     const struct fl_view_line *y = b;
-    return x->order < y->order ? -1 : x->order > y->order;
+    return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
 void fl_view_end(struct fl_view *view, struct fl_view_stream *stream)
@@ -100,10 +100,15 @@ void fl_view_end(struct fl_view *view, struct fl_view_stream *stream)
             all[n++] = rings[i]->slots[k].line;
         }
     }
-    qsort(all, n, sizeof *all, compare_orders);
+    qsort(all, n, sizeof *all, compare_places);
     for (size_t i = 0; i < n && view->n < FL_VIEW_LINES; i++) {
-        bool twice = i > 0 && all[i].order == all[i - 1].order;
-        struct fl_str text = twice ? (struct fl_str){NULL, 0} : fl_arena_str(&view->arena, all[i].text);
+        bool again = i + 1 < n && all[i].offset == all[i + 1].offset;
+        if (again) {
+            all[i + 1].trouble |= all[i].trouble;
+            all[i + 1].text = all[i].text.n > all[i + 1].text.n ? all[i].text : all[i + 1].text;
+            continue;
+        }
+        struct fl_str text = fl_arena_str(&view->arena, all[i].text);
         if (text.p) {
             view->lines[view->n] = all[i];
             view->lines[view->n++].text = text;

@@ -18,8 +18,8 @@ struct fl_view_line {
     uint32_t stream;
     long line;
     uint64_t offset;
-    uint64_t order;
     long rank;
+    bool trouble; /* it looks like it */
     struct fl_str text;
 };
 
@@ -32,9 +32,9 @@ void fl_view_free(struct fl_view *view);
 struct fl_view_stream;
 enum fl_status fl_view_begin(struct fl_view_stream **out, struct fl_err *err) FL_MUST_USE;
 
-/* A line of the stream that looks like trouble (trouble) or is one of its last. Offering the same
- * line twice in a row keeps one. */
-void fl_view_offer(struct fl_view_stream *stream, const struct fl_view_line *line, bool trouble);
+/* A line of the stream that looks like trouble or is one of its last. Offering a line twice keeps one:
+ * the one with more text, as trouble if either is. */
+void fl_view_offer(struct fl_view_stream *stream, const struct fl_view_line *line);
 
 /* The stream is over: its lines are settled, in order. The stream is gone. */
 void fl_view_end(struct fl_view *view, struct fl_view_stream *stream);

@@ -8,9 +8,9 @@
 #include "service/base/clock.h"
 #include "service/llm/client.h"
 
-enum { DEADLINE_S = 60, MAX_TOKENS = 2000, ANSWER_SHOWN = 8000, LINES_MAX = 200 * 1000 };
+enum { DEADLINE_S = 60, MAX_TOKENS = 1500, ANSWER_SHOWN = 4000, LINES_MAX = 4096, WARM = 7 };
 
-/* What stays the same between the two turns. */
+/* What stays the same between the turns. */
 struct turns {
     const struct fl_ask *ask;
     struct fl_client_request request;
@@ -67,7 +67,8 @@ static enum fl_status repair(struct turns *turns, struct fl_client_message *mess
     return status == FL_OK || answered ? status : err->status;
 }
 
-static enum fl_status ask_model(struct turns *turns, struct fl_ask_answer *out, struct fl_err *err)
+/* Asks, and when the answer does not hold, once more. */
+static enum fl_status one_answer(struct turns *turns, struct fl_ask_answer *out, struct fl_err *err)
 {
     struct fl_client_message messages[4] = {{"system", turns->prompt.system},
                                             {"user", turns->prompt.user}};
@@ -75,8 +76,6 @@ static enum fl_status ask_model(struct turns *turns, struct fl_ask_answer *out, 
     bool answered = false;
     turns->request.messages = messages;
     turns->request.messages_n = 2;
-    turns->request.schema = turns->prompt.schema;
-    turns->request.schema_name = "diagnosis";
     enum fl_status status = take_turn(turns, out, &answered, &local);
     if (answered && (status == FL_SYNTAX || status == FL_NOTFOUND)) {
         status = repair(turns, messages, out, &local);
@@ -84,10 +83,79 @@ static enum fl_status ask_model(struct turns *turns, struct fl_ask_answer *out, 
     return status == FL_OK ? FL_OK : fl_fail(err, status, "%s", local.msg);
 }
 
+/* Do two answers name one cause, and a line in common? */
+static bool agree(const struct fl_ask_answer *a, const struct fl_ask_answer *b)
+{
+    bool line = a->evidence_n == 0 && b->evidence_n == 0;
+    for (size_t i = 0; i < a->evidence_n; i++) {
+        for (size_t k = 0; k < b->evidence_n; k++) {
+            line |= a->evidence[i].line_index == b->evidence[k].line_index;
+        }
+    }
+    return line && fl_str_eq(a->cause, b->cause);
+}
+
+/* The answer that most others agree with; without more than half of them it is "unknown". */
+static void elect(const struct fl_ask_answer *heard, int n, struct fl_ask_answer *out)
+{
+    int most = 0;
+    for (int i = 0; i < n; i++) {
+        int votes = 0;
+        double confidence = 0;
+        for (int k = 0; k < n; k++) {
+            bool same = agree(&heard[i], &heard[k]);
+            votes += same;
+            confidence += same ? heard[k].confidence : 0;
+        }
+        if (votes > most) {
+            most = votes;
+            *out = heard[i];
+            out->confidence = confidence / n; /* who disagrees counts as 0 */
+        }
+    }
+    if (2 * most <= n) {
+        *out = (struct fl_ask_answer){.cause = FL_LIT("unknown"),
+                                      .summary = FL_LIT("the answers disagree"),
+                                      .action = FL_LIT("escalate")};
+    }
+    out->votes = n;
+    out->agreed = most;
+}
+
+static enum fl_status hear(struct turns *turns, int votes, struct fl_ask_answer *out,
+                           struct fl_err *err)
+{
+    struct fl_ask_answer heard[FL_ASK_VOTES];
+    struct fl_err first = {.status = FL_OK};
+    int n = 0;
+    enum fl_status status = FL_OK;
+    turns->request.schema = turns->prompt.schema;
+    turns->request.schema_name = "diagnosis";
+    turns->request.warmth = votes > 1 ? WARM : 0;
+    for (int i = 0; i < votes; i++) {
+        enum fl_status one = one_answer(turns, &heard[n], &first);
+        if (one == FL_OK) {
+            n++;
+        } else if (status == FL_OK) {
+            status = one;
+            *out = heard[n];
+        }
+        if (one != FL_OK && one != FL_SYNTAX && one != FL_NOTFOUND) {
+            break; /* the endpoint, not the answer */
+        }
+    }
+    if (2 * n <= votes) { /* too few to tell; the first fault says why */
+        return fl_fail(err, status, "%s", first.msg);
+    }
+    elect(heard, n, out);
+    return FL_OK;
+}
+
 enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *ask,
                       struct fl_arena *arena, struct fl_ask_answer *out, struct fl_err *err)
 {
     int seconds = config->deadline_s > 0 ? config->deadline_s : DEADLINE_S;
+    int votes = config->votes > 0 && config->votes <= FL_ASK_VOTES ? config->votes : 1;
     struct turns turns = {
         .ask = ask,
         .arena = arena,
@@ -103,9 +171,9 @@ enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *a
     }
     enum fl_status status = fl_ask_render(config->prompts_dir, ask, arena, &turns.prompt, err);
     if (status == FL_OK) {
-        status = ask_model(&turns, out, err);
+        status = hear(&turns, votes, out, err);
     }
-    if (status != FL_OK) {
+    if (status != FL_OK && status != FL_NOTFOUND) {
         *out = (struct fl_ask_answer){.confidence = 0};
     }
     out->calls = turns.reply.calls;

@@ -2,21 +2,24 @@
 /* Asks a model what rules could not tell: excerpt of a log in, checked diagnosis out.
  *
  * What is sent: the prompt of PROMPTS_DIR/diagnose.md with the lines given, each redacted and at
- * most about 600 bytes, 20,000 bytes in all; when there are more, the middle is left out and
- * marked. What comes back is believed only where it can be checked: cause and action are members
+ * most about 600 bytes; when they are more than the budget of tokens allows, the most telling ones
+ * (ask_choose.h), with gaps marked. What comes back is believed only where it can be checked: cause and action are members
  * of closed lists, every quote occurs in the line it names as that line was sent. A faulty answer
- * is sent back once with the reason.
+ * is sent back once with the reason. Several answers (votes) are asked for one by one; what more
+ * than half of them say, by cause and by a line they cite, is the answer, else it is "unknown".
  *
  * Owns nothing: all of the answer lies in the caller's arena. Threads: any, with their own arena.
- * Failure: err says what happened, and of *out only calls, tokens and prompt_id are set. */
+ * Failure: err says what happened, and of *out only calls, tokens and prompt_id are set; with
+ * FL_NOTFOUND also cause and summary, which nothing supports. */
 #pragma once
 #include "service/base/arena.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-enum { FL_ASK_EVIDENCE = 8, FL_ASK_STEPS = 8 };
+enum { FL_ASK_EVIDENCE = 8, FL_ASK_STEPS = 8, FL_ASK_VOTES = 9 };
 
 struct fl_ask_line {
     struct fl_str file;
@@ -24,6 +27,9 @@ struct fl_ask_line {
     long rank; /* -1 unknown */
     struct fl_str text;
     bool gap_before; /* lines of the log between the previous one and this are not given */
+    uint64_t kind;   /* equal for lines that differ only in what varies: numbers, paths ... */
+    bool trouble;    /* it looks like trouble */
+    bool finding;    /* a rule knows it */
 };
 
 struct fl_ask_incident {
@@ -41,6 +47,7 @@ struct fl_ask {
     size_t causes_n;
     const char *const *actions; /* the actions allowed */
     size_t actions_n;
+    size_t budget; /* tokens for the lines; 0: 2,400 */
 };
 
 struct fl_ask_config {
@@ -48,6 +55,7 @@ struct fl_ask_config {
     const char *prompts_dir;
     int deadline_s; /* for everything; 0: 60 */
     int max_tokens; /* of an answer; 0: 2000 */
+    int votes;      /* answers to hear, 1 to FL_ASK_VOTES; 0: 1 */
 };
 
 struct fl_ask_evidence {
@@ -65,18 +73,14 @@ struct fl_ask_answer {
     struct fl_str recovery[FL_ASK_STEPS];
     size_t recovery_n;
     bool recoverable;
-    /* Proposals, {NULL,0} when there is none. Not compiled or tried here. The sample is the line as
-     * it was sent; the line index leads to the line itself. */
-    struct fl_str rule_pattern, rule_sample;
-    struct fl_str filter_pattern, filter_sample;
-    size_t rule_line_index, filter_line_index;
+    int votes, agreed; /* answers that counted, and those that say this */
     long calls, prompt_tokens, completion_tokens;
     struct fl_str model;     /* as the endpoint calls it */
     struct fl_str prompt_id; /* "diagnose/2-<hash of template and schema>" */
 };
 
 /* FL_OK, or a failure of the endpoint (client.h), of the answer (FL_SYNTAX), or FL_NOTFOUND: the
- * answer cites nothing that is in the log. */
+ * answer cites nothing that is in the log. A failure of a later vote only costs that vote. */
 enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *ask,
                       struct fl_arena *arena, struct fl_ask_answer *out,
                       struct fl_err *err) FL_MUST_USE;
@@ -85,6 +89,7 @@ enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *a
 
 struct fl_ask_prompt {
     struct fl_str system, user, schema, id;
+    size_t tokens; /* of all three, about */
     struct fl_str *shown; /* lines_n texts as sent, without label; {NULL,0} for a line left out */
 };
 

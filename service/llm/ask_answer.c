@@ -11,9 +11,7 @@ enum {
     SUMMARY_CAP = 600,
     STEP_CAP = 300,
     QUOTE_CAP = 1000,
-    QUOTE_LEAST = 8, /* shorter only when it is the whole line */
-    PATTERN_CAP = 400,
-    LITERAL = 4
+    QUOTE_LEAST = 8 /* shorter only when it is the whole line */
 };
 
 /* One reading: what it needs and where it puts things. */
@@ -267,90 +265,6 @@ static enum fl_status read_evidence(const struct reading *r, const fl_json *root
     return FL_OK;
 }
 
-/* ---- proposals ---- */
-
-/* Whether the pattern holds LITERAL bytes in a row that stand for themselves. A rough look: what
- * compiles the pattern decides. */
-static bool has_literal(struct fl_str pattern)
-{
-    size_t in_a_row = 0;
-    bool in_class = false;
-    for (size_t i = 0; i < pattern.n; i++) {
-        char c = pattern.p[i];
-        bool optional = i + 1 < pattern.n && strchr("?*{", pattern.p[i + 1]);
-        bool plain = fl_is_alpha(c) || fl_is_digit(c) || strchr(" _-=:,;/<>\"'@#%&~", c);
-        if (c == '\\') {
-            i++;
-            in_a_row = i < pattern.n && strchr(".()[]{}/-:*+?|", pattern.p[i]) ? in_a_row + 1 : 0;
-        } else if (in_class || c == '[') {
-            in_class = c != ']';
-            in_a_row = 0;
-        } else if (c == '(' && i + 1 < pattern.n && pattern.p[i + 1] == '?') {
-            in_a_row = 0;
-            i += 2; /* options and names of groups */
-            while (i < pattern.n && (fl_is_alpha(pattern.p[i]) || pattern.p[i] == '_')) {
-                i++;
-            }
-        } else {
-            in_a_row = plain && !optional ? in_a_row + 1 : 0;
-        }
-        if (in_a_row >= LITERAL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Not worth a repair turn: a proposal that cannot be right is left out. */
-static bool is_proposal(struct fl_str pattern)
-{
-    static const char *const ours[] = {"<secret:", "<user:", "<ip:", "<email:", "left out ..."};
-    if (pattern.n < 4 || pattern.n > PATTERN_CAP || fl_str_starts(pattern, FL_LIT(".*"))) {
-        return false;
-    }
-    for (size_t i = 0; i < pattern.n; i++) {
-        if ((unsigned char)pattern.p[i] < 0x20) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (fl_str_find(pattern, fl_str_of(ours[i]))) {
-            return false;
-        }
-    }
-    return has_literal(pattern);
-}
-
-static enum fl_status read_proposal(const struct reading *r, const fl_json *pattern,
-                                    const fl_json *label, struct fl_str *pattern_r,
-                                    struct fl_str *sample_r, size_t *index_r)
-{
-    struct fl_str text = fl_json_str(pattern);
-    size_t index = 0;
-    if (!is_proposal(text) || !find_line(r, label, &index)) {
-        return FL_OK;
-    }
-    *index_r = index;
-    enum fl_status status = keep_bytes(r, text, pattern_r);
-    return status == FL_OK ? keep_bytes(r, r->shown[index], sample_r) : status;
-}
-
-static enum fl_status read_proposals(const struct reading *r, const fl_json *root)
-{
-    struct fl_ask_answer *out = r->out;
-    enum fl_status status = FL_OK;
-    if (!fl_str_eq(out->cause, FL_LIT("unknown"))) {
-        status = read_proposal(r, fl_json_get(root, "rule_pattern"), fl_json_get(root, "rule_line"),
-                               &out->rule_pattern, &out->rule_sample, &out->rule_line_index);
-    }
-    if (status == FL_OK) {
-        status =
-            read_proposal(r, fl_json_get(root, "filter_pattern"), fl_json_get(root, "filter_line"),
-                          &out->filter_pattern, &out->filter_sample, &out->filter_line_index);
-    }
-    return status;
-}
-
 enum fl_status fl_ask_parse_answer(struct fl_str text, const struct fl_ask *ask,
                                    const struct fl_str *shown, struct fl_arena *arena,
                                    struct fl_ask_answer *out, struct fl_err *err)
@@ -368,11 +282,10 @@ enum fl_status fl_ask_parse_answer(struct fl_str text, const struct fl_ask *ask,
     if (status == FL_OK) {
         status = read_evidence(&r, root);
     }
-    if (status == FL_OK) {
-        status = read_proposals(&r, root);
-    }
     fl_json_free(root);
-    if (status != FL_OK) {
+    if (status == FL_NOTFOUND) { /* well-formed, and worth showing as what it is */
+        *out = (struct fl_ask_answer){.cause = out->cause, .summary = out->summary};
+    } else if (status != FL_OK) {
         *out = (struct fl_ask_answer){.confidence = 0};
     }
     return status;

@@ -3,22 +3,20 @@
  * that one line stays one line, each line begins with its label, and the whole stands between marks
  * that occur nowhere in it. The mark is taken from the content, not from chance: the same log gives
  * the same prompt. Lines are redacted before they are cut, so that no half of a secret gets by. */
-#include "service/llm/ask.h"
+#include "service/llm/ask_choose.h"
 #include "service/llm/talk.h"
 
-#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     PART_CAP = 256 * 1024,
     LINE_HEAD = 440,
     LINE_TAIL = 130,
-    LINES_BUDGET = 20000,
-    HEAD_SHARE = LINES_BUDGET * 2 / 5,
-    LOOKED_AT = 1100, /* lines from either end; the budget never reaches further */
-    SIMILAR_MAX = 5,
-    FIELD_CAP = 300,
-    FINDINGS_CAP = 3000
+    LINES_TOKENS = 2400,
+    SIMILAR_MAX = 3,
+    FIELD_CAP = 260,
+    FINDINGS_CAP = 2000
 };
 
 /* The pieces of one prompt while it is being made. */
@@ -31,53 +29,22 @@ struct job {
 
 /* ---- lines ---- */
 
-static bool is_looked_at(const struct fl_ask *ask, size_t i)
-{
-    return i < LOOKED_AT || ask->lines_n - i <= LOOKED_AT;
-}
-
-/* All lines that may be shown, redacted in order, so that the numbers of placeholders rise. */
-static enum fl_status clean_lines(struct job *job, struct fl_str *shown)
+/* All lines, redacted in order, so that the numbers of placeholders rise. */
+static enum fl_status clean_lines(struct job *job, struct fl_str *clean)
 {
     struct fl_buf line;
     fl_buf_init(&line, 4096);
     enum fl_status status = FL_OK;
     for (size_t i = 0; i < job->ask->lines_n && status == FL_OK; i++) {
-        if (!is_looked_at(job->ask, i)) {
-            continue;
-        }
         fl_buf_clear(&line);
         status = fl_talk_line(&job->talk, job->ask->lines[i].text, LINE_HEAD, LINE_TAIL, &line);
         if (status == FL_OK) {
-            shown[i] = fl_arena_str(job->arena, fl_buf_str(&line));
-            status = shown[i].p ? FL_OK : FL_NOMEM;
+            clean[i] = fl_arena_str(job->arena, fl_buf_str(&line));
+            status = clean[i].p ? FL_OK : FL_NOMEM;
         }
     }
     fl_buf_free(&line);
     return status;
-}
-
-static size_t cost_of(struct fl_str line)
-{
-    return line.n + sizeof "L1234 [rank 1234] ";
-}
-
-/* Keeps what fits: the beginning gets two fifths of the budget, the end the rest. */
-static void choose_lines(const struct fl_ask *ask, struct fl_str *shown)
-{
-    size_t left = LINES_BUDGET;
-    size_t head = 0;
-    while (head < ask->lines_n && shown[head].p &&
-           LINES_BUDGET - left + cost_of(shown[head]) <= HEAD_SHARE) {
-        left -= cost_of(shown[head++]);
-    }
-    size_t tail = ask->lines_n;
-    while (tail > head && shown[tail - 1].p && cost_of(shown[tail - 1]) <= left) {
-        left -= cost_of(shown[--tail]);
-    }
-    for (size_t i = head; i < tail; i++) {
-        shown[i] = (struct fl_str){NULL, 0};
-    }
 }
 
 /* A mark between the shown lines `previous` and `next`, when something is missing there. */
@@ -101,6 +68,14 @@ static void add_gap(const struct fl_ask *ask, size_t previous, size_t next, stru
     }
 }
 
+static void add_likes(const struct fl_ask_choice *choice, struct fl_buf *out)
+{
+    if (choice->likes) {
+        fl_buf_addf(out, "[%zu more like it, the last is L%zu", choice->likes, choice->last + 1);
+        fl_buf_addf(out, choice->ranks > 1 ? "; %zu ranks]\n" : "]\n", choice->ranks);
+    }
+}
+
 static enum fl_status add_file(struct job *job, struct fl_str file)
 {
     fl_buf_add_text(&job->lines, "[file ");
@@ -109,7 +84,8 @@ static enum fl_status add_file(struct job *job, struct fl_str file)
     return status;
 }
 
-static enum fl_status add_lines(struct job *job, const struct fl_str *shown)
+static enum fl_status add_lines(struct job *job, const struct fl_str *shown,
+                                const struct fl_ask_choice *choice)
 {
     const struct fl_ask *ask = job->ask;
     size_t previous = ask->lines_n;
@@ -134,6 +110,7 @@ static enum fl_status add_lines(struct job *job, const struct fl_str *shown)
         }
         fl_buf_add_str(&job->lines, shown[i]);
         fl_buf_add_text(&job->lines, "\n");
+        add_likes(&choice[i], &job->lines);
         previous = i;
     }
     return job->lines.failed;
@@ -218,16 +195,32 @@ static void add_lists(struct job *job, const char *between)
 
 /* ---- all together ---- */
 
+static enum fl_status choose(struct job *job, struct fl_str *shown)
+{
+    const struct fl_ask *ask = job->ask;
+    struct fl_err ignored = {0};
+    struct fl_ask_choice *choice = calloc(ask->lines_n + 1, sizeof *choice);
+    enum fl_status status = choice ? clean_lines(job, shown) : FL_NOMEM;
+    if (status == FL_OK) {
+        status = fl_ask_choose(ask, shown, ask->budget ? ask->budget : LINES_TOKENS, choice,
+                               &ignored);
+    }
+    for (size_t i = 0; status == FL_OK && i < ask->lines_n; i++) {
+        shown[i] = choice[i].shown ? shown[i] : (struct fl_str){NULL, 0};
+    }
+    if (status == FL_OK) {
+        job->talk.redact.in_key_block = false;
+        status = add_lines(job, shown, choice);
+    }
+    free(choice);
+    return status;
+}
+
 static enum fl_status gather(struct job *job, struct fl_ask_prompt *out)
 {
     enum fl_status status = fl_talk_id(&job->talk, "diagnose", job->arena, &out->id);
     if (status == FL_OK) {
-        status = clean_lines(job, out->shown);
-    }
-    if (status == FL_OK) {
-        choose_lines(job->ask, out->shown);
-        job->talk.redact.in_key_block = false;
-        status = add_lines(job, out->shown);
+        status = choose(job, out->shown);
     }
     if (status == FL_OK) {
         status = add_similar(job);
@@ -260,7 +253,10 @@ static enum fl_status fill_all(struct job *job, struct fl_ask_prompt *out, struc
     add_lists(job, "\", \"");
     const struct fl_talk_slot lists[] = {{"causes", fl_buf_str(&job->causes)},
                                          {"actions", fl_buf_str(&job->actions)}};
-    return fl_talk_fill(&job->talk, NULL, lists, 2, job->arena, &out->schema, err);
+    status = fl_talk_fill(&job->talk, NULL, lists, 2, job->arena, &out->schema, err);
+    out->tokens = fl_talk_tokens(out->system) + fl_talk_tokens(out->user) +
+                  fl_talk_tokens(out->schema);
+    return status;
 }
 
 static enum fl_status render(struct job *job, const char *prompts_dir, struct fl_ask_prompt *out,

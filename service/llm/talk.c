@@ -115,6 +115,23 @@ enum fl_status fl_talk_line(struct fl_talk *talk, struct fl_str text, size_t hea
     return status;
 }
 
+size_t fl_talk_tokens(struct fl_str text)
+{
+    size_t tokens = 0;
+    for (size_t i = 0; i < text.n;) {
+        size_t from = i;
+        bool digit = fl_is_digit(text.p[i]);
+        bool word = fl_is_alpha(text.p[i]);
+        while (i < text.n && (digit ? fl_is_digit(text.p[i]) : word && fl_is_alpha(text.p[i]))) {
+            i++;
+        }
+        size_t run = i - from;
+        tokens += digit ? (run + 2) / 3 : word ? (run + 5) / 6 : !fl_is_space(text.p[i]);
+        i += run == 0;
+    }
+    return tokens;
+}
+
 void fl_talk_fence(const struct fl_str *parts, size_t n, char fence[static 32])
 {
     uint64_t mark = 0xcbf29ce484222325U;

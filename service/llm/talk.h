@@ -33,6 +33,10 @@ enum fl_status fl_talk_id(const struct fl_talk *talk, const char *name, struct f
 enum fl_status fl_talk_line(struct fl_talk *talk, struct fl_str text, size_t head, size_t tail,
                             struct fl_buf *out) FL_MUST_USE;
 
+/* About how many tokens a model makes of the text, rather too many than too few: a token for each six
+ * letters of a word, each three digits, each other byte but blanks. */
+size_t fl_talk_tokens(struct fl_str text);
+
 /* A mark that occurs in none of the parts. It comes from them, not from chance: the same log gives the
  * same prompt. */
 void fl_talk_fence(const struct fl_str *parts, size_t n, char fence[static 32]);

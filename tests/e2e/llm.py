@@ -7,6 +7,7 @@
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,6 @@ FAKE = os.path.join(HERE, "..", "fakes", "fake_llm.py")
 NEEDLE = "FATAL widget cooling loop lost pressure in bay 7"
 ROUTINE = "widget telemetry flushed"
 CAUSE = "config_error"
-PATTERN = r"FATAL widget cooling loop lost pressure in bay \d+"
 KEY = "sk-e2eSECRETkey0123456789abcd"
 PRIVATE = ["hf_CANARYabcdefghijklmnop", "canaryuser", "CANARYpassword", "203.0.113.77", KEY]
 DEADLINE = 4
@@ -41,7 +41,7 @@ class Fake:
     def __init__(self, mode, folder, *more):
         self.record = os.path.join(folder, "requests.jsonl")
         self.process = subprocess.Popen(
-            [sys.executable, FAKE, "--port", "0", "--mode", mode, "--needle", NEEDLE, "--cause", CAUSE, "--pattern", PATTERN,
+            [sys.executable, FAKE, "--port", "0", "--mode", mode, "--needle", NEEDLE, "--cause", CAUSE,
              "--filter-needle", ROUTINE, "--record", self.record, *more], stdout=subprocess.PIPE, text=True)
         self.url = "http://127.0.0.1:%d/v1" % int(self.process.stdout.readline())
 
@@ -119,7 +119,9 @@ def test_good(folder):
     for item in verdict["evidence"]:
         equal(item["text"], lines[item["line"] - 1], "evidence text")
     equal(verdict["evidence"][0]["text"], NEEDLE, "first evidence")
-    assert PATTERN in patterns(run.learned()), "no rule was proposed: %r" % run.learned()
+    (rule,) = patterns(run.learned())
+    assert re.search(rule, NEEDLE.replace("bay 7", "bay 12")), "the proposed rule knows this failure only: " + rule
+    assert not any(re.search(rule, line) for line in lines if line != NEEDLE), "the proposed rule knows other lines: " + rule
     assert any(name.startswith("faultline.db") for name in run.state_files()), "no incident store"
 
 
@@ -166,7 +168,7 @@ def bad(mode, most=3):
         assert run.seconds < patience(folder), "took %.1f s" % run.seconds
         assert 1 <= len(requests) <= most, "%d requests" % len(requests)
         assert all(r["path"] == "/v1/chat/completions" for r in requests), "went elsewhere"
-        assert PATTERN not in patterns(run.learned()), "learned from a model that is %s" % mode
+        assert not patterns(run.learned()), "learned from a model that is %s" % mode
     return test
 
 
