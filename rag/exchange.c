@@ -38,7 +38,7 @@ static enum fl_status read_part(const fl_json *node, const char *name, struct fl
     }
     return fl_fail(err, FL_SYNTAX,
                    "%s: unknown key \"%.60s\"; an incident has id, cause, stack, title, summary,"
-                   " text, resolution, action, outcome, origin, job, created",
+                   " text, resolution, action, outcome, origin, job, created, fingerprint",
                    name, key);
 }
 

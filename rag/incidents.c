@@ -25,14 +25,13 @@ const struct fl_store_part fl_store_parts[FL_STORE_PARTS] = {
     PART(resolution, FL_INCIDENT_PART), PART(action, FL_INCIDENT_PART),
     PART(outcome, FL_INCIDENT_PART),    PART(origin, FL_INCIDENT_PART),
     PART(job, FL_INCIDENT_PART),        PART(created, FL_INCIDENT_PART),
+    PART(fingerprint, FL_INCIDENT_PART),
 };
 
 void fl_store_row(sqlite3_stmt *statement, struct fl_incident *incident_r)
 {
     for (int i = 0; i < FL_STORE_PARTS; i++) {
-        const void *text = sqlite3_column_text(statement, i);
-        struct fl_str part = {text ? text : "", (size_t)sqlite3_column_bytes(statement, i)};
-        *fl_store_part_mut(incident_r, (size_t)i) = part;
+        *fl_store_part_mut(incident_r, (size_t)i) = fl_store_text(statement, i);
     }
 }
 
@@ -168,15 +167,17 @@ static enum fl_status run_with_id(struct fl_incidents *store, const char *sql, s
 
 #define INSERT_SQL                                                                                 \
     "INSERT INTO incidents(id, cause, stack, title, summary, text, resolution, action, outcome,"   \
-    " origin, job, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    " origin, job, created, fingerprint)"                                                          \
+    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
 #define UPDATE_SQL                                                                                 \
     " ON CONFLICT(id) DO UPDATE SET cause = excluded.cause, stack = excluded.stack,"               \
     " title = excluded.title, summary = excluded.summary, text = excluded.text,"                   \
     " resolution = excluded.resolution, action = excluded.action, outcome = excluded.outcome,"     \
-    " origin = excluded.origin, job = excluded.job, created = excluded.created"                    \
-    " WHERE (cause, stack, title, summary, text, resolution, action, outcome) IS NOT"              \
+    " origin = excluded.origin, job = excluded.job, created = excluded.created,"                   \
+    " fingerprint = excluded.fingerprint"                                                          \
+    " WHERE (cause, stack, title, summary, text, resolution, action, outcome, fingerprint) IS NOT" \
     " (excluded.cause, excluded.stack, excluded.title, excluded.summary, excluded.text,"           \
-    " excluded.resolution, excluded.action, excluded.outcome)"
+    " excluded.resolution, excluded.action, excluded.outcome, excluded.fingerprint)"
 
 static const char *put_sql(enum fl_store_mode mode)
 {
@@ -409,6 +410,54 @@ enum fl_status fl_incidents_add(struct fl_incidents *store, const struct fl_inci
     }
     fl_arena_free(&scratch);
     return status;
+}
+
+enum fl_status fl_incidents_put(struct fl_incidents *store, const struct fl_incident *incident,
+                                struct fl_err *err)
+{
+    struct fl_incident copy = *incident;
+    struct fl_arena scratch;
+    fl_arena_init(&scratch, 1 << 20);
+    enum fl_status status = fl_store_check(&copy, "incident", &scratch, err);
+    enter(store);
+    if (status == FL_OK) {
+        status = fl_store_begin(store, err);
+        if (status == FL_OK) {
+            status = fl_store_end(store, fl_store_put(store, &copy, FL_STORE_IMPORT, err), err);
+        }
+    }
+    fl_arena_free(&scratch);
+    return leave(store, status);
+}
+
+enum fl_status fl_incidents_alike(struct fl_incidents *store, struct fl_str fingerprint,
+                                  struct fl_arena *arena, struct fl_incident *incident_r,
+                                  struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enter(store);
+    enum fl_status status = fl_store_prepare(
+        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i"
+        " WHERE i.fingerprint = ?1 AND i.fingerprint <> ''"
+        " ORDER BY i.outcome IN ('confirmed', 'resolved') DESC, i.row LIMIT 1", &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, fingerprint);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    if (status == FL_OK && row) {
+        fl_store_row(statement, incident_r);
+        status = fl_store_keep(incident_r, arena) ? FL_OK
+                                                  : fl_fail(err, FL_NOMEM, "no memory for an incident");
+    }
+    sqlite3_finalize(statement);
+    return leave(store, status == FL_OK && !row ? FL_NOTFOUND : status);
+}
+
+bool fl_incident_is_confirmed(const struct fl_incident *incident)
+{
+    return incident->cause.n && (fl_str_eq(incident->outcome, FL_LIT("confirmed")) ||
+                                 fl_str_eq(incident->outcome, FL_LIT("resolved")));
 }
 
 static enum fl_status get_locked(struct fl_incidents *store, struct fl_str id,

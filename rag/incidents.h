@@ -34,10 +34,11 @@ struct fl_incident {
     struct fl_str text; /* what the log said */
     struct fl_str resolution;
     struct fl_str action;
-    struct fl_str outcome;
+    struct fl_str outcome; /* resolved, confirmed, unconfirmed, wrong ... */
     struct fl_str origin; /* shipped, imported, operator, learned ... */
     struct fl_str job;
     struct fl_str created; /* UTC, 2026-11-21T14:03:09Z */
+    struct fl_str fingerprint; /* equal for equal failures, with the version of its making in front */
 };
 
 struct fl_incidents;
@@ -56,6 +57,19 @@ void fl_incidents_close(struct fl_incidents *store);
 enum fl_status fl_incidents_add(struct fl_incidents *store, const struct fl_incident *incident,
                                 struct fl_arena *arena, struct fl_str *id_r,
                                 struct fl_err *err) FL_MUST_USE;
+
+/* Puts it in the place of the one with its id, or adds it. */
+enum fl_status fl_incidents_put(struct fl_incidents *store, const struct fl_incident *incident,
+                                struct fl_err *err) FL_MUST_USE;
+
+/* The incident of that fingerprint, a confirmed one before others. FL_NOTFOUND, without a message:
+ * there is none. */
+enum fl_status fl_incidents_alike(struct fl_incidents *store, struct fl_str fingerprint,
+                                  struct fl_arena *arena, struct fl_incident *incident_r,
+                                  struct fl_err *err) FL_MUST_USE;
+
+/* Did a person say that its cause is right, or bring it along? */
+bool fl_incident_is_confirmed(const struct fl_incident *incident);
 
 /* FL_NOTFOUND when there is none. */
 enum fl_status fl_incidents_get(struct fl_incidents *store, struct fl_str id,

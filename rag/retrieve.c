@@ -407,6 +407,12 @@ static int by_score(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
+/* Does it help with a failure? Not when its cause is not known, or known to be wrong. */
+static bool tells(const struct fl_incident *incident)
+{
+    return incident->cause.n && !fl_str_eq(incident->outcome, FL_LIT("wrong"));
+}
+
 static enum fl_status read_hits(struct fl_incidents *store, const struct candidates *all, size_t k,
                                 struct fl_arena *arena, struct fl_hits *hits, struct fl_err *err)
 {
@@ -424,6 +430,9 @@ static enum fl_status read_hits(struct fl_incidents *store, const struct candida
         status = fl_store_step(store, statement, &row, err);
         if (status == FL_OK && row) { /* gone meanwhile: not a hit */
             fl_store_row(statement, &hit->incident);
+            row = all->loose || tells(&hit->incident);
+        }
+        if (status == FL_OK && row) {
             hit->similarity = all->list[i].cosine;
             hits->n++;
             if (!fl_store_keep(&hit->incident, arena)) {

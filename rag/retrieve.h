@@ -19,7 +19,7 @@ struct fl_hits {
     size_t n;
 };
 
-/* For logs: hits under the floor are left out. */
+/* For logs: hits under the floor, without a cause or with a wrong one are left out. */
 enum fl_status fl_retrieve(struct fl_incidents *store, struct fl_str text, size_t k,
                            struct fl_arena *arena, struct fl_hits *hits_r,
                            struct fl_err *err) FL_MUST_USE;

@@ -6,40 +6,10 @@
 
 #include <stdio.h>
 
-/* A database that was opened for reading may be older than these tables. */
-static bool has_log(struct fl_incidents *store)
-{
-    int64_t version = 0;
-    return fl_store_number(store, "PRAGMA user_version", &version, NULL) == FL_OK && version >= 2;
-}
-
-static struct fl_str column(sqlite3_stmt *statement, int at)
-{
-    const void *text = sqlite3_column_text(statement, at);
-    return (struct fl_str){text ? text : "", (size_t)sqlite3_column_bytes(statement, at)};
-}
-
 static struct fl_str time_or_now(struct fl_str time, char now[static 21])
 {
     fl_clock_format(fl_clock_wall_s(), now);
     return time.n ? time : fl_str_of(now);
-}
-
-/* Runs a statement whose parameters are texts. */
-static enum fl_status run(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
-                          int n, struct fl_err *err)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum fl_status status = fl_store_prepare(store, sql, &statement, err);
-    for (int i = 0; status == FL_OK && i < n; i++) {
-        fl_store_bind(statement, i + 1, texts[i]);
-    }
-    if (status == FL_OK) {
-        status = fl_store_step(store, statement, &row, err);
-    }
-    sqlite3_finalize(statement);
-    return status;
 }
 
 enum fl_status fl_rulelog_change(struct fl_incidents *store, const struct fl_rule_change *c,
@@ -52,13 +22,13 @@ enum fl_status fl_rulelog_change(struct fl_incidents *store, const struct fl_rul
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_begin(store, err);
     if (status == FL_OK) {
-        status = run(store, "INSERT INTO rule_journal(time, actor, rule, was, now, reason)"
+        status = fl_store_run(store, "INSERT INTO rule_journal(time, actor, rule, was, now, reason)"
                      " VALUES(?, ?, ?, ?, ?, ?)", entry, 6, err);
         if (status == FL_OK && forget) {
-            status = run(store, "DELETE FROM rule_use WHERE rule = ?", &c->rule, 1, err);
+            status = fl_store_run(store, "DELETE FROM rule_use WHERE rule = ?", &c->rule, 1, err);
         }
         if (status == FL_OK && forget) {
-            status = run(store, "DELETE FROM rule_total WHERE rule = ?", &c->rule, 1, err);
+            status = fl_store_run(store, "DELETE FROM rule_total WHERE rule = ?", &c->rule, 1, err);
         }
         if (status == FL_OK && apply) {
             status = apply(ctx, err);
@@ -77,9 +47,6 @@ enum fl_status fl_rulelog_history(struct fl_incidents *store, struct fl_str rule
 {
     sqlite3_stmt *statement = NULL;
     bool row = true;
-    if (!has_log(store)) {
-        return FL_OK;
-    }
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
         store, "SELECT time, actor, rule, was, now, reason FROM rule_journal"
@@ -89,9 +56,9 @@ enum fl_status fl_rulelog_history(struct fl_incidents *store, struct fl_str rule
         status = fl_store_step(store, statement, &row, err);
     }
     while (status == FL_OK && row) {
-        const struct fl_rule_change c = {column(statement, 0), column(statement, 1),
-                                         column(statement, 2), column(statement, 3),
-                                         column(statement, 4), column(statement, 5)};
+        const struct fl_rule_change c = {fl_store_text(statement, 0), fl_store_text(statement, 1),
+                                         fl_store_text(statement, 2), fl_store_text(statement, 3),
+                                         fl_store_text(statement, 4), fl_store_text(statement, 5)};
         status = visit(ctx, &c, err);
         if (status == FL_OK) {
             status = fl_store_step(store, statement, &row, err);
@@ -123,9 +90,9 @@ static enum fl_status note_use(struct fl_incidents *store, const struct fl_rule_
     char now[21];
     const struct fl_str texts[] = {use->rule, use->job,    use->name,
                                    use->state, use->sample, time_or_now(use->seen, now)};
-    enum fl_status status = run(store, before[0], texts, 1, err);
+    enum fl_status status = fl_store_run(store, before[0], texts, 1, err);
     for (size_t i = 1; status == FL_OK && i < 3; i++) {
-        status = run(store, before[i], texts, 2, err);
+        status = fl_store_run(store, before[i], texts, 2, err);
     }
     sqlite3_stmt *statement = NULL;
     bool row = false;
@@ -142,7 +109,7 @@ static enum fl_status note_use(struct fl_incidents *store, const struct fl_rule_
         status = fl_store_step(store, statement, &row, err);
     }
     sqlite3_finalize(statement);
-    return status == FL_OK ? run(store, after[0], texts, 2, err) : status;
+    return status == FL_OK ? fl_store_run(store, after[0], texts, 2, err) : status;
 }
 
 static enum fl_status prune(struct fl_incidents *store, struct fl_str rule, struct fl_err *err)
@@ -150,7 +117,7 @@ static enum fl_status prune(struct fl_incidents *store, struct fl_str rule, stru
     char sql[200];
     snprintf(sql, sizeof sql, "DELETE FROM rule_use WHERE rule = ?1 AND row NOT IN (SELECT row FROM"
              " rule_use WHERE rule = ?1 ORDER BY row DESC LIMIT %d)", FL_USES_KEPT);
-    return run(store, sql, &rule, 1, err);
+    return fl_store_run(store, sql, &rule, 1, err);
 }
 
 enum fl_status fl_rulelog_use(struct fl_incidents *store, const struct fl_rule_use *uses, size_t n,
@@ -176,9 +143,6 @@ enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, s
 {
     sqlite3_stmt *statement = NULL;
     bool row = true;
-    if (!has_log(store)) {
-        return FL_OK;
-    }
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
         store, "SELECT rule, job, name, state, lines, telling, total, sample, seen FROM rule_use"
@@ -190,9 +154,9 @@ enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, s
     }
     while (status == FL_OK && row) {
         const struct fl_rule_use use = {
-            column(statement, 0), column(statement, 1), column(statement, 2), column(statement, 3),
+            fl_store_text(statement, 0), fl_store_text(statement, 1), fl_store_text(statement, 2), fl_store_text(statement, 3),
             (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5),
-            (long)sqlite3_column_int64(statement, 6), column(statement, 7), column(statement, 8)};
+            (long)sqlite3_column_int64(statement, 6), fl_store_text(statement, 7), fl_store_text(statement, 8)};
         status = visit(ctx, &use, err);
         if (status == FL_OK) {
             status = fl_store_step(store, statement, &row, err);
@@ -223,9 +187,6 @@ enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule,
     sqlite3_stmt *statement = NULL;
     bool row = false;
     *record_r = (struct fl_rule_record){0};
-    if (!has_log(store)) {
-        return FL_OK;
-    }
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(store, record_sql, &statement, err);
     if (status == FL_OK) {
@@ -242,7 +203,7 @@ enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule,
             *numbers[i] = (long)sqlite3_column_int64(statement, i);
         }
         record_r->most = sqlite3_column_double(statement, 7);
-        struct fl_str seen = column(statement, 8);
+        struct fl_str seen = fl_store_text(statement, 8);
         snprintf(record_r->last_seen, sizeof record_r->last_seen, "%.*s", (int)seen.n, seen.p);
     }
     sqlite3_finalize(statement);

@@ -49,7 +49,26 @@ static const char *const steps[FL_STORE_SCHEMA] = {
     " sample TEXT NOT NULL, seen TEXT NOT NULL, UNIQUE(rule, job));"
     "CREATE TABLE rule_total(rule TEXT PRIMARY KEY, jobs INTEGER NOT NULL,"
     " lines INTEGER NOT NULL) WITHOUT ROWID;"
-    "PRAGMA user_version = 2;"};
+    "PRAGMA user_version = 2;",
+
+    "ALTER TABLE incidents ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX incidents_fingerprint ON incidents(fingerprint) WHERE fingerprint <> '';"
+    "CREATE TABLE verdicts(job TEXT PRIMARY KEY, name TEXT NOT NULL, time TEXT NOT NULL,"
+    " incident TEXT NOT NULL, cause TEXT NOT NULL, method TEXT NOT NULL, rule TEXT NOT NULL,"
+    " model TEXT NOT NULL, confidence REAL NOT NULL, calls INTEGER NOT NULL,"
+    " asked INTEGER NOT NULL, answered INTEGER NOT NULL, seconds REAL NOT NULL,"
+    " feedback TEXT NOT NULL DEFAULT '', truth TEXT NOT NULL DEFAULT '',"
+    " retracted INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX verdicts_incident ON verdicts(incident);"
+    "CREATE INDEX verdicts_rule ON verdicts(rule) WHERE rule <> '';"
+    "CREATE TABLE endpoints(name TEXT PRIMARY KEY, caps TEXT NOT NULL, faults INTEGER NOT NULL,"
+    " closed_until INTEGER NOT NULL, fault TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE answers(key TEXT PRIMARY KEY, time TEXT NOT NULL, model TEXT NOT NULL,"
+    " text TEXT NOT NULL);"
+    "CREATE TABLE spending(day TEXT NOT NULL, model TEXT NOT NULL, calls INTEGER NOT NULL,"
+    " asked INTEGER NOT NULL, answered INTEGER NOT NULL, seconds REAL NOT NULL,"
+    " PRIMARY KEY(day, model)) WITHOUT ROWID;"
+    "PRAGMA user_version = 3;"};
 
 enum fl_status fl_store_fail(struct fl_incidents *store, const char *doing, struct fl_err *err)
 {
@@ -132,6 +151,28 @@ void fl_store_bind(sqlite3_stmt *statement, int at, struct fl_str s)
 {
     /* A failed bind leaves NULL, which NOT NULL refuses. Sizes are checked before. */
     sqlite3_bind_text64(statement, at, s.p ? s.p : "", s.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+struct fl_str fl_store_text(sqlite3_stmt *statement, int at)
+{
+    const void *text = sqlite3_column_text(statement, at);
+    return (struct fl_str){text ? text : "", (size_t)sqlite3_column_bytes(statement, at)};
+}
+
+enum fl_status fl_store_run(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
+                            int n, struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fl_status status = fl_store_prepare(store, sql, &statement, err);
+    for (int i = 0; status == FL_OK && i < n; i++) {
+        fl_store_bind(statement, i + 1, texts[i]);
+    }
+    if (status == FL_OK) {
+        status = fl_store_step(store, statement, &row, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
 }
 
 /* Waits for the other writing processes. A file system without locks leaves it to SQLite's. */
@@ -344,6 +385,12 @@ enum fl_status fl_store_open(struct fl_incidents *store, const char *state_dir, 
     }
     if (status == FL_OK && store->readonly && version == 0) {
         return fl_fail(err, FL_NOTFOUND, "%s: holds no incidents yet", store->path);
+    }
+    if (status == FL_OK && store->readonly && version < FL_STORE_SCHEMA) {
+        sqlite3_close_v2(store->db); /* nothing can be read before it is brought up to date */
+        store->db = NULL;
+        store->readonly = false;
+        return fl_store_open(store, state_dir, err);
     }
     if (status == FL_OK && !store->readonly && version < FL_STORE_SCHEMA) {
         status = migrate(store, state_dir, err);

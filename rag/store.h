@@ -3,12 +3,14 @@
  * schema, transactions that several processes may attempt at once, rows to incidents, and the
  * index of vectors that follows the table.
  *
- * Schema 2 of faultline.db (PRAGMA user_version):
+ * Schema 3 of faultline.db (PRAGMA user_version):
  *   meta(key, value)        "seeds <hash of the seed file>" -> time of its import
  *   incidents(row, ...)     row is never used twice (AUTOINCREMENT)
  *   seeds(id, forgotten)    the shipped incidents; forgotten is 1 when the user deleted it
  *   vectors(row, version, vector)  FL_EMBED_DIM little-endian floats, version FL_EMBED_VERSION
  *   rule_journal, rule_use, rule_total  see rulelog.h (since 2)
+ *   verdicts                see verdicts.h (since 3)
+ *   endpoints, answers, spending  see asked.h (since 3)
  *   incidents_fts, incidents_vocab  FTS5 over title, summary, text, cause, stack
  *
  * Locks, in this order: mutex (threads of one store), faultline.db.lock (flock; one writing
@@ -21,7 +23,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-enum { FL_STORE_SCHEMA = 2, FL_STORE_BUSY_MS = 5000 };
+enum { FL_STORE_SCHEMA = 3, FL_STORE_BUSY_MS = 5000 };
 
 struct fl_incidents {
     sqlite3 *db;
@@ -63,6 +65,11 @@ enum fl_status fl_store_exec(struct fl_incidents *store, const char *sql,
 enum fl_status fl_store_number(struct fl_incidents *store, const char *sql, int64_t *value_r,
                                struct fl_err *err) FL_MUST_USE;
 void fl_store_bind(sqlite3_stmt *statement, int at, struct fl_str s);
+/* Borrowed until the next step. */
+struct fl_str fl_store_text(sqlite3_stmt *statement, int at);
+/* Runs a statement whose parameters are texts. */
+enum fl_status fl_store_run(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
+                            int n, struct fl_err *err) FL_MUST_USE;
 
 /* The parts of an incident, in the order of the columns below: one table drives binding, reading,
  * checking and JSON. */
@@ -71,7 +78,7 @@ struct fl_store_part {
     size_t offset;
     size_t cap;
 };
-enum { FL_STORE_PARTS = 12 };
+enum { FL_STORE_PARTS = 13 };
 extern const struct fl_store_part fl_store_parts[FL_STORE_PARTS];
 
 static inline const struct fl_str *fl_store_part(const struct fl_incident *incident, size_t at)
@@ -87,7 +94,7 @@ static inline struct fl_str *fl_store_part_mut(struct fl_incident *incident, siz
 
 #define FL_STORE_COLUMNS                                                                           \
     "i.id, i.cause, i.stack, i.title, i.summary, i.text, i.resolution, i.action, i.outcome,"       \
-    " i.origin, i.job, i.created"
+    " i.origin, i.job, i.created, i.fingerprint"
 
 /* The first FL_STORE_PARTS columns of the row, borrowed until the next step. */
 void fl_store_row(sqlite3_stmt *statement, struct fl_incident *incident_r);

@@ -20,6 +20,11 @@ static const struct {
     [FL_SET_DEADLINE] = {"deadline_seconds", "FAULTLINE_DEADLINE", "flag --deadline"},
     [FL_SET_AUTO_ACTIVATE] = {"auto_activate", "FAULTLINE_AUTO_ACTIVATE", "flag"},
     [FL_SET_PROTECT] = {"protect", "FAULTLINE_PROTECT", "flag --protect"},
+    [FL_SET_VOTES] = {"votes", "FAULTLINE_VOTES", "flag --votes"},
+    [FL_SET_DAY_CALLS] = {"calls_per_day", "FAULTLINE_CALLS_PER_DAY", "flag"},
+    [FL_SET_DAY_TOKENS] = {"tokens_per_day", "FAULTLINE_TOKENS_PER_DAY", "flag"},
+    [FL_SET_PRICE_IN] = {"price_in", "FAULTLINE_PRICE_IN", "flag"},
+    [FL_SET_PRICE_OUT] = {"price_out", "FAULTLINE_PRICE_OUT", "flag"},
 };
 
 const char *fl_config_name(enum fl_setting setting)
@@ -64,7 +69,7 @@ static enum fl_status take_key(struct fl_config *c, const fl_json *node, struct 
         fl_buf_init(&number, 64);
         struct fl_str text = fl_json_str(node);
         if (fl_json_is_number(node)) {
-            fl_buf_addf(&number, "%.0f", fl_json_num(node, 0));
+            fl_buf_addf(&number, "%.10g", fl_json_num(node, 0));
             text = fl_buf_str(&number);
         }
         c->value[i] = text.p ? fl_arena_text(&c->arena, text) : NULL;
@@ -133,6 +138,14 @@ void fl_config_flag(struct fl_config *config, enum fl_setting setting, const cha
         config->value[setting] = value;
         config->from[setting] = settings[setting].flag;
     }
+}
+
+double fl_config_number(const struct fl_config *config, enum fl_setting setting, double missing)
+{
+    const char *text = config->value[setting];
+    char *end = NULL;
+    double number = text ? strtod(text, &end) : 0;
+    return text && end != text && *end == '\0' && number >= 0 && number < 1e15 ? number : missing;
 }
 
 int fl_config_int(const struct fl_config *config, enum fl_setting setting, int missing)

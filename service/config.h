@@ -15,6 +15,11 @@ enum fl_setting {
     FL_SET_DEADLINE,
     FL_SET_AUTO_ACTIVATE,
     FL_SET_PROTECT,
+    FL_SET_VOTES,
+    FL_SET_DAY_CALLS,  /* at most a day */
+    FL_SET_DAY_TOKENS, /* at most a day */
+    FL_SET_PRICE_IN,   /* of a million tokens */
+    FL_SET_PRICE_OUT,
     FL_SETTINGS_N
 };
 
@@ -38,6 +43,9 @@ void fl_config_flag(struct fl_config *config, enum fl_setting setting, const cha
 
 const char *fl_config_name(enum fl_setting setting); /* key in the file */
 const char *fl_config_env(enum fl_setting setting);
+
+/* A number of 0 or more, or the default. */
+double fl_config_number(const struct fl_config *config, enum fl_setting setting, double missing);
 
 /* Whole number of a setting, or the default. */
 int fl_config_int(const struct fl_config *config, enum fl_setting setting, int missing);

@@ -10,7 +10,3 @@ bool fl_consult_wanted(const struct fl_config *config);
 
 /* Never fails: on any trouble the verdict stays and model_note says what happened. */
 void fl_consult(const struct fl_config *config, struct fl_result *result);
-
-/* The text by which this job's failure is looked up among incidents; lives in the result's arena.
- */
-struct fl_str fl_consult_query(struct fl_result *result);

@@ -2,8 +2,8 @@
 #include "service/life.h"
 
 #include "service/base/clock.h"
-#include "service/base/hash.h"
 #include "service/base/log.h"
+#include "service/identity.h"
 #include "service/llm/redact.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ static const double alarm_share = 0.40;
 static const double alarm_growth = 1.5;
 static const double doubling_share = 0.10;
 
-enum { ALARM_LINES = 100, ALARM_JOBS = 3, NAME_BYTES = 160 };
+enum { ALARM_LINES = 100, ALARM_JOBS = 3 };
 
 enum fl_status fl_life_terms_read(const struct fl_config *config, struct fl_life_terms *out,
                                   struct fl_err *err)
@@ -212,56 +212,8 @@ struct counting {
     struct fl_result *result;
     struct fl_incidents *store;
     struct fl_life_terms terms;
-    struct fl_str job;
-    struct fl_str name;
-    long total;
+    struct fl_identity identity;
 };
-
-/* The last folder and the file name: numbers in them tell the runs of one kind of job apart. */
-static struct fl_str kind_of(struct fl_str path, char out[NAME_BYTES])
-{
-    struct fl_str name = path;
-    int slashes = 0;
-    for (size_t i = path.n; i-- > 0;) {
-        slashes += path.p[i] == '/';
-        if (slashes == 2) {
-            name = fl_str_skip(path, i + 1);
-            break;
-        }
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < name.n && n < NAME_BYTES; i++) {
-        bool digit = fl_is_digit(name.p[i]);
-        if (!digit || i == 0 || !fl_is_digit(name.p[i - 1])) {
-            out[n++] = digit ? '#' : name.p[i];
-        }
-    }
-    return (struct fl_str){out, n};
-}
-
-/* A job is known by where its log is: a log that is read again, or has grown, is no second proof. */
-static void identify(struct counting *c, char kind[NAME_BYTES])
-{
-    uint32_t n = 0;
-    const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(c->result->job), &n);
-    char id[32];
-    uint64_t hash = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        char *real = realpath(streams[i].path, NULL);
-        hash = fl_hash(fl_str_of(real ? real : streams[i].path), hash);
-        if (!real) { /* standard input: by its size */
-            hash = fl_hash((struct fl_str){(const char *)&streams[i].bytes,
-                                           sizeof streams[i].bytes}, hash);
-        }
-        if (i == 0) {
-            c->name = kind_of(fl_str_of(real ? real : streams[i].name), kind);
-        }
-        free(real);
-        c->total += streams[i].lines;
-    }
-    snprintf(id, sizeof id, "%016llx", (unsigned long long)hash);
-    c->job = fl_arena_str(&c->result->arena, fl_str_of(id));
-}
 
 static struct fl_str shown(struct counting *c, const struct fl_tallied *t)
 {
@@ -362,9 +314,10 @@ static size_t collect(struct counting *c, struct fl_rule_use *uses, uint32_t *at
         const struct fl_rule *rule = &tally->set->rules[i];
         if (t->lines) {
             at[n] = i;
-            uses[n++] = (struct fl_rule_use){fl_str_of(rule->id), c->job, c->name,
+            uses[n++] = (struct fl_rule_use){fl_str_of(rule->id), fl_str_of(c->identity.job),
+                                             fl_str_of(c->identity.name),
                                              fl_str_of(fl_state_name(rule->state)), t->lines,
-                                             t->telling, c->total, shown(c, t), {"", 0}};
+                                             t->telling, c->identity.lines, shown(c, t), {"", 0}};
         }
     }
     return n;
@@ -375,7 +328,6 @@ void fl_life_count(const struct fl_config *config, struct fl_result *result)
     const struct fl_tally *tally = fl_job_tally(result->job);
     struct counting c = {.config = config, .result = result};
     struct fl_err err = {0};
-    char kind[NAME_BYTES];
     if (!tally || !config->value[FL_SET_STATE]) {
         return;
     }
@@ -384,7 +336,7 @@ void fl_life_count(const struct fl_config *config, struct fl_result *result)
     size_t n = 0;
     enum fl_status status = uses && at ? FL_OK : fl_fail(&err, FL_NOMEM, "no memory");
     if (status == FL_OK) {
-        identify(&c, kind);
+        fl_identity_of(result->job, &c.identity);
         n = collect(&c, uses, at);
         status = n ? fl_life_terms_read(config, &c.terms, &err) : FL_OK;
     }

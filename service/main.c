@@ -21,6 +21,8 @@ static const struct {
     {"rules", fl_cmd_rules, "list, show, test, lint, import and export rules"},
     {"learn", fl_cmd_learn, "propose filter rules from what a job says again and again"},
     {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
+    {"feedback", fl_cmd_feedback, "say whether a verdict was right, and what helped"},
+    {"stats", fl_cmd_stats, "count verdicts, how many were right, and what models cost"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
     {"config", fl_cmd_config, "show each setting and where it came from"},
     {"doctor", fl_cmd_doctor, "check libraries, CPU, state folder, rules, index, endpoint"},

@@ -7,7 +7,7 @@
 #include "service/base/log.h"
 #include "service/consult.h"
 #include "service/life.h"
-#include "service/paths.h"
+#include "service/remember.h"
 
 /* ingest, filter, match: each stream once, front to back */
 static enum fl_status read_streams(const struct fl_request *request, struct fl_job *job,
@@ -44,30 +44,6 @@ static enum fl_status read_streams(const struct fl_request *request, struct fl_j
                                  "no log could be read");
 }
 
-/* retrieve: what looked like this before */
-static void retrieve(const struct fl_request *request, struct fl_result *r)
-{
-    struct fl_err err = {0};
-    const char *state = request->config->value[FL_SET_STATE];
-    char path[FL_PATHS_BYTES];
-    const char *seeds = fl_paths_data("data/incidents.jsonl", path);
-    enum fl_status status = fl_incidents_open(state, seeds, false, &r->store, &err);
-    if (status != FL_OK && state) {
-        fl_log(FL_LOG_WARN, "%s (going on with the shipped incidents only)", err.msg);
-        err = (struct fl_err){0};
-        status = fl_incidents_open(NULL, seeds, false, &r->store, &err);
-    }
-    if (status == FL_OK) {
-        struct fl_str query = fl_consult_query(r);
-        status = query.n ? fl_retrieve(r->store, query, FL_SIMILAR_MAX, &r->arena, &r->similar,
-                                       &err)
-                         : FL_OK;
-    }
-    if (status != FL_OK) {
-        fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
-    }
-}
-
 enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,
                                  struct fl_job **job_r, struct fl_verdict *verdict_r,
                                  struct fl_err *err)
@@ -101,7 +77,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
         return status;
     }
     if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
-        retrieve(request, out);
+        fl_recall(request->config, out); /* retrieve: what looked like this before */
     }
     if (out->verdict.outcome == FL_OUTCOME_UNKNOWN && fl_consult_wanted(request->config)) {
         fl_consult(request->config, out); /* ask, ground, learn; the verdict stands if it fails */
@@ -109,6 +85,13 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     fl_life_count(request->config, out);
     out->seconds = (double)(fl_clock_mono_us() - start) / 1e6;
     return FL_OK;
+}
+
+void fl_pipeline_keep(const struct fl_request *request, struct fl_result *result)
+{
+    if (result->verdict.outcome != FL_OUTCOME_HEALTHY) {
+        fl_remember(request->config, result);
+    }
 }
 
 void fl_result_free(struct fl_result *result)

@@ -2,9 +2,11 @@
 /* The walk: log files in, verdict out. */
 #pragma once
 #include "rag/retrieve.h"
+#include "rag/verdicts.h"
 #include "service/config.h"
 #include "service/job.h"
 #include "service/rulebook.h"
+#include "service/telling.h"
 
 struct fl_request {
     const char *const *paths;
@@ -22,10 +24,15 @@ struct fl_result {
     struct fl_job *job;
     struct fl_incidents *store;
     struct fl_verdict verdict;
+    struct fl_telling telling; /* of a job that is not healthy */
     struct fl_hits similar;
+    struct fl_str incident; /* id of what this failure is remembered as, or "" */
+    struct fl_seen seen;    /* jobs that ended in it before this one */
     double seconds;
+    struct fl_str model; /* that answered, or "" */
     long model_calls;
-    long model_tokens;
+    long asked_tokens; /* sent ... */
+    long answer_tokens;
     const char *warnings[FL_WARNINGS_MAX]; /* what became of learned rules, for the reader */
     size_t warnings_n;
     const char *model_note; /* why the model's answer was not taken, NULL otherwise */
@@ -35,6 +42,8 @@ struct fl_result {
  * owns all that the verdict borrows; free it in either case. */
 enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_result *out,
                                struct fl_err *err) FL_MUST_USE;
+/* What is kept for the next time; after the verdict is out, so that nobody waits for a disk. */
+void fl_pipeline_keep(const struct fl_request *request, struct fl_result *result);
 /* The walk up to attribute, with these rules: no state, no memory of incidents, no model. The
  * verdict borrows from *job_r; free that in either case. */
 enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,

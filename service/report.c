@@ -258,7 +258,7 @@ static void add_totals(const struct fl_result *r, const struct style *st, struct
                 n == 1 ? "" : "s", lines, kept, r->seconds);
     if (r->model_calls) {
         fl_buf_addf(out, ", %ld model call%s, %ld tokens", r->model_calls,
-                    r->model_calls == 1 ? "" : "s", r->model_tokens);
+                    r->model_calls == 1 ? "" : "s", r->asked_tokens + r->answer_tokens);
     }
     fl_buf_addf(out, "%s\n", st->off);
 }

@@ -225,7 +225,7 @@ static void write_stats(struct fl_jw *w, const struct fl_result *r)
     key_int(w, "kept_lines", kept);
     key_int(w, "undecided_matches", fl_diagnosis_errors(fl_job_diagnosis(r->job)));
     key_int(w, "model_calls", r->model_calls);
-    key_int(w, "model_tokens", r->model_tokens);
+    key_int(w, "model_tokens", r->asked_tokens + r->answer_tokens);
     fl_jw_end(w, '}');
 }
 

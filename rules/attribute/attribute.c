@@ -485,3 +485,20 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
     }
     tell_symptoms(&w, order, out);
 }
+
+void fl_verdict_lead(struct fl_verdict *v, const struct fl_hypothesis *h)
+{
+    v->hypotheses_n += v->hypotheses_n < FL_HYPOTHESES_MAX;
+    for (size_t i = v->hypotheses_n - 1; i > 0; i--) {
+        v->hypotheses[i] = v->hypotheses[i - 1];
+    }
+    v->hypotheses[0] = *h;
+    v->outcome = FL_OUTCOME_FAILED;
+    v->cause = h->cause;
+    v->severity = h->cause->severity;
+    v->recoverable = h->cause->recoverable;
+    v->action = h->cause->action;
+    v->score = v->confidence = h->confidence;
+    v->summary = h->summary;
+    v->faulty.rank = h->evidence_n ? h->evidence[0].place.rank : -1;
+}

@@ -102,5 +102,8 @@ struct fl_verdict {
  * unknown. Scores only: fl_calibrate (rules/attribute/calibration.h) makes confidences of them. */
 void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out);
 
+/* A cause that was found elsewhere becomes the verdict's; what the rules say comes second. */
+void fl_verdict_lead(struct fl_verdict *verdict, const struct fl_hypothesis *hypothesis);
+
 const char *fl_outcome_name(enum fl_outcome outcome);
 const char *fl_method_name(enum fl_method method);

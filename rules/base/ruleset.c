@@ -282,6 +282,7 @@ static bool fits(const char *globs, const char *id, const char *cause)
 static bool is_left_out(const struct fl_ruleset *set, const struct fl_rule *rule)
 {
     if (set->without && !rule->is_filter && rule->role <= FL_ROLE_CONFIRMATION &&
+        !fl_rule_is_learned(rule) &&
         fits(set->without, rule->id, rule->cause ? rule->cause->slug : NULL)) {
         return true;
     }

@@ -115,7 +115,7 @@ struct fl_ruleset {
     const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */
     uint32_t left_out_n;
     /* set before loading: shell patterns, parted by commas, of ids or causes; rules that name a
-     * cause and fit one are left out, so that what they know is unknown. NULL: none */
+     * cause, were not learned and fit one are left out, so that what they know is unknown. NULL: none */
     const char *without;
 };
 

@@ -13,6 +13,8 @@ int fl_cmd_filter(int argc, char **argv);
 int fl_cmd_learn(int argc, char **argv);
 int fl_cmd_rules(int argc, char **argv);
 int fl_cmd_incidents(int argc, char **argv);
+int fl_cmd_feedback(int argc, char **argv);
+int fl_cmd_stats(int argc, char **argv);
 int fl_cmd_eval(int argc, char **argv);
 int fl_cmd_config(int argc, char **argv);
 int fl_cmd_doctor(int argc, char **argv);

@@ -18,6 +18,7 @@ struct options {
     bool no_learned;
     bool explain;
     bool learn;
+    bool forget;
     const char *state;
     const char *base_url;
     const char *model;
@@ -105,6 +106,9 @@ static int run(struct fl_config *config, const struct options *o, int argc, char
     }
     enum fl_status status = fl_pipeline_run(&request, &result, &err);
     int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);
+    if (status == FL_OK && !o->forget) {
+        fl_pipeline_keep(&request, &result);
+    }
     if (status == FL_OK && o->learn) {
         learn(&result, &request);
     }
@@ -127,6 +131,7 @@ int fl_cmd_diagnose(int argc, char **argv)
         {"no-learned", 0, FL_OPT_FLAG, NULL, "go without learned rules", &o.no_learned},
         {"without-rules", 0, FL_OPT_TEXT, "GLOB[,GLOB...]",
          "go without the failure rules of these ids or causes", &o.without_rules},
+        {"forget", 0, FL_OPT_FLAG, NULL, "keep no incident of this failure", &o.forget},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (learned rules, incidents)", &o.state},
         {"fail-on", 0, FL_OPT_CHOICE, "low|medium|high|critical",
          "exit 1 when the job failed with this severity or worse", &o.fail_on},

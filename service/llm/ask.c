@@ -6,15 +6,19 @@
 
 #include "service/base/buf.h"
 #include "service/base/clock.h"
+#include "service/base/hash.h"
 #include "service/llm/client.h"
+
+#include <stdio.h>
 
 enum { DEADLINE_S = 60, MAX_TOKENS = 1500, ANSWER_SHOWN = 4000, LINES_MAX = 4096, WARM = 7 };
 
 /* What stays the same between the turns. */
 struct turns {
     const struct fl_ask *ask;
+    const struct fl_ask_memory *memory;
     struct fl_client_request request;
-    struct fl_client_caps caps;
+    struct fl_client_caps *caps;
     struct fl_client_reply reply;
     struct fl_ask_prompt prompt;
     struct fl_arena *arena;
@@ -25,7 +29,7 @@ static enum fl_status take_turn(struct turns *turns, struct fl_ask_answer *out, 
 {
     *answered_r = false;
     enum fl_status status =
-        fl_client_chat(&turns->request, &turns->caps, turns->arena, &turns->reply, err);
+        fl_client_chat(&turns->request, turns->caps, turns->arena, &turns->reply, err);
     if (status != FL_OK) {
         return status;
     }
@@ -67,8 +71,24 @@ static enum fl_status repair(struct turns *turns, struct fl_client_message *mess
     return status == FL_OK || answered ? status : err->status;
 }
 
+/* What the question is known by: all that is sent, and which of the votes it is. */
+static struct fl_str key_of(const struct turns *turns, int vote, char out[static 40])
+{
+    uint64_t hash[2] = {(uint64_t)vote, (uint64_t)vote + 1000};
+    const struct fl_str parts[] = {fl_str_of(turns->request.base_url),
+                                   fl_str_of(turns->request.model), turns->prompt.system,
+                                   turns->prompt.user, turns->prompt.schema};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        hash[0] = fl_hash(parts[i], hash[0]);
+        hash[1] = fl_hash(parts[i], hash[1] + parts[i].n);
+    }
+    int n = snprintf(out, 40, "%016llx%016llx", (unsigned long long)hash[0],
+                     (unsigned long long)hash[1]);
+    return (struct fl_str){out, (size_t)n};
+}
+
 /* Asks, and when the answer does not hold, once more. */
-static enum fl_status one_answer(struct turns *turns, struct fl_ask_answer *out, struct fl_err *err)
+static enum fl_status ask_now(struct turns *turns, struct fl_ask_answer *out, struct fl_err *err)
 {
     struct fl_client_message messages[4] = {{"system", turns->prompt.system},
                                             {"user", turns->prompt.user}};
@@ -81,6 +101,26 @@ static enum fl_status one_answer(struct turns *turns, struct fl_ask_answer *out,
         status = repair(turns, messages, out, &local);
     }
     return status == FL_OK ? FL_OK : fl_fail(err, status, "%s", local.msg);
+}
+
+static enum fl_status one_answer(struct turns *turns, int vote, struct fl_ask_answer *out,
+                                 struct fl_err *err)
+{
+    char text[40];
+    struct fl_err stale = {.status = FL_OK};
+    struct fl_str answer = {NULL, 0};
+    struct fl_str key = key_of(turns, vote, text);
+    if (turns->memory && turns->memory->recall &&
+        turns->memory->recall(turns->memory->ctx, key, &answer, &turns->reply.model) &&
+        fl_ask_parse_answer(answer, turns->ask, turns->prompt.shown, turns->arena, out, &stale) ==
+            FL_OK) {
+        return FL_OK;
+    }
+    enum fl_status status = ask_now(turns, out, err);
+    if (status == FL_OK && turns->memory && turns->memory->keep) {
+        turns->memory->keep(turns->memory->ctx, key, turns->reply.text, turns->reply.model);
+    }
+    return status;
 }
 
 /* Do two answers name one cause, and a line in common? */
@@ -133,7 +173,7 @@ static enum fl_status hear(struct turns *turns, int votes, struct fl_ask_answer 
     turns->request.schema_name = "diagnosis";
     turns->request.warmth = votes > 1 ? WARM : 0;
     for (int i = 0; i < votes; i++) {
-        enum fl_status one = one_answer(turns, &heard[n], &first);
+        enum fl_status one = one_answer(turns, i, &heard[n], &first);
         if (one == FL_OK) {
             n++;
         } else if (status == FL_OK) {
@@ -156,9 +196,12 @@ enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *a
 {
     int seconds = config->deadline_s > 0 ? config->deadline_s : DEADLINE_S;
     int votes = config->votes > 0 && config->votes <= FL_ASK_VOTES ? config->votes : 1;
+    struct fl_client_caps none = {.guessed = false};
     struct turns turns = {
         .ask = ask,
         .arena = arena,
+        .memory = config->memory,
+        .caps = config->caps ? config->caps : &none,
         .request = {.base_url = config->base_url,
                     .api_key = config->api_key,
                     .model = config->model,

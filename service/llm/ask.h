@@ -29,7 +29,7 @@ struct fl_ask_line {
     bool gap_before; /* lines of the log between the previous one and this are not given */
     uint64_t kind;   /* equal for lines that differ only in what varies: numbers, paths ... */
     bool trouble;    /* it looks like trouble */
-    bool finding;    /* a rule knows it */
+    unsigned finding; /* a rule knows it: 2 for the cause that comes first, 1 for others */
 };
 
 struct fl_ask_incident {
@@ -50,12 +50,23 @@ struct fl_ask {
     size_t budget; /* tokens for the lines; 0: 2,400 */
 };
 
+/* Answers of before, by question: what is recalled is checked like any answer. */
+struct fl_ask_memory {
+    void *ctx;
+    bool (*recall)(void *ctx, struct fl_str key, struct fl_str *text_r, struct fl_str *model_r);
+    void (*keep)(void *ctx, struct fl_str key, struct fl_str text, struct fl_str model);
+};
+
+struct fl_client_caps;
+
 struct fl_ask_config {
     const char *base_url, *api_key, *model;
     const char *prompts_dir;
     int deadline_s; /* for everything; 0: 60 */
     int max_tokens; /* of an answer; 0: 2000 */
     int votes;      /* answers to hear, 1 to FL_ASK_VOTES; 0: 1 */
+    const struct fl_ask_memory *memory; /* or NULL */
+    struct fl_client_caps *caps; /* what is known of the endpoint, and what is found out; or NULL */
 };
 
 struct fl_ask_evidence {

@@ -141,7 +141,7 @@ static void weigh(const struct fl_ask *ask, const struct fl_str *clean, struct l
             }
         }
         since = since != SIZE_MAX ? since + 1 : line->trouble || line->finding ? 0 : SIZE_MAX;
-        int weight = line->finding ? FINDING : line->trouble ? TROUBLE : 0;
+        int weight = line->finding ? FINDING * (int)line->finding : line->trouble ? TROUBLE : 0;
         weight += names_failure(clean[i]) ? EXCEPTION : 0;
         weight += line->trouble && several && choice[i].ranks == 1 ? ALONE : 0;
         weight += line->trouble && choice[i].likes ? AGAIN : 0;

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rag/verdicts.h"
+
+#include "rag/store.h"
+#include "service/base/clock.h"
+
+#include <stdio.h>
+
+static enum fl_status write_given(struct fl_incidents *store, const struct fl_given *g,
+                                  struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    char now[21];
+    fl_clock_format(fl_clock_wall_s(), now);
+    const struct fl_str texts[] = {g->job,   g->name,   fl_str_of(now), g->incident,
+                                   g->cause, g->method, g->rule,        g->model};
+    enum fl_status status = fl_store_prepare(
+        store,
+        "INSERT INTO verdicts(job, name, time, incident, cause, method, rule, model, confidence,"
+        " calls, asked, answered, seconds) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+        " ?13) ON CONFLICT(job) DO UPDATE SET name = ?2, time = ?3, incident = ?4, cause = ?5,"
+        " method = ?6, rule = ?7, model = ?8, confidence = ?9, calls = calls + ?10,"
+        " asked = asked + ?11, answered = answered + ?12, seconds = ?13, retracted = 0,"
+        " feedback = CASE WHEN cause = ?5 THEN feedback ELSE '' END",
+        &statement, err);
+    for (int i = 0; status == FL_OK && i < 8; i++) {
+        fl_store_bind(statement, i + 1, texts[i]);
+    }
+    if (status == FL_OK) {
+        sqlite3_bind_double(statement, 9, g->confidence);
+        sqlite3_bind_int64(statement, 10, g->calls);
+        sqlite3_bind_int64(statement, 11, g->asked);
+        sqlite3_bind_int64(statement, 12, g->answered);
+        sqlite3_bind_double(statement, 13, g->seconds);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+enum fl_status fl_verdicts_keep(struct fl_incidents *store, const struct fl_given *given,
+                                struct fl_err *err)
+{
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_begin(store, err);
+    if (status == FL_OK) {
+        status = fl_store_end(store, write_given(store, given, err), err);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incident,
+                                struct fl_seen *out, struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    *out = (struct fl_seen){.jobs = 0};
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status =
+        fl_store_prepare(store, "SELECT COUNT(*), coalesce(min(time), '') FROM verdicts"
+                         " WHERE incident = ?1", &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, incident);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    if (status == FL_OK && row) {
+        struct fl_str first = fl_store_text(statement, 1);
+        out->jobs = (long)sqlite3_column_int64(statement, 0);
+        snprintf(out->first, sizeof out->first, "%.*s", (int)first.n, first.p);
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+static enum fl_status mark(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
+                           int n, long *n_r, struct fl_err *err)
+{
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_begin(store, err);
+    if (status == FL_OK) {
+        status = fl_store_run(store, sql, texts, n, err);
+        *n_r = status == FL_OK ? sqlite3_changes(store->db) : 0;
+        status = fl_store_end(store, status, err);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+enum fl_status fl_verdicts_judge(struct fl_incidents *store, struct fl_str incident, bool right,
+                                 struct fl_str truth, long *n_r, struct fl_err *err)
+{
+    const struct fl_str texts[] = {right ? FL_LIT("correct") : FL_LIT("wrong"), truth, incident};
+    return mark(store, "UPDATE verdicts SET feedback = ?1, truth = ?2 WHERE incident = ?3", texts, 3,
+                n_r, err);
+}
+
+enum fl_status fl_verdicts_retract(struct fl_incidents *store, struct fl_str rule, long *n_r,
+                                   struct fl_err *err)
+{
+    return mark(store, "UPDATE verdicts SET retracted = 1 WHERE rule = ?1", &rule, 1, n_r, err);
+}
+
+enum fl_status fl_verdicts_count(struct fl_incidents *store, fl_verdicts_visit visit, void *ctx,
+                                 struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_prepare(
+        store,
+        "SELECT cause, method, COUNT(*), SUM(feedback = 'correct'), SUM(feedback = 'wrong'),"
+        " SUM(retracted) FROM verdicts GROUP BY cause, method ORDER BY COUNT(*) DESC, cause, method",
+        &statement, err);
+    if (status == FL_OK) {
+        status = fl_store_step(store, statement, &row, err);
+    }
+    while (status == FL_OK && row) {
+        const struct fl_verdict_count count = {
+            fl_store_text(statement, 0), fl_store_text(statement, 1),
+            (long)sqlite3_column_int64(statement, 2), (long)sqlite3_column_int64(statement, 3),
+            (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5)};
+        status = visit(ctx, &count, err);
+        if (status == FL_OK) {
+            status = fl_store_step(store, statement, &row, err);
+        }
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}

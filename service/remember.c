@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/remember.h"
+
+#include "service/base/hash.h"
+#include "service/base/log.h"
+#include "service/identity.h"
+#include "service/paths.h"
+
+#include <stdio.h>
+
+enum { TITLE_BYTES = 160, EVIDENCE = 3 };
+
+static void open_store(const struct fl_config *config, struct fl_result *r)
+{
+    struct fl_err err = {0};
+    char path[FL_PATHS_BYTES];
+    const char *state = config->value[FL_SET_STATE];
+    const char *seeds = fl_paths_data("data/incidents.jsonl", path);
+    enum fl_status status = fl_incidents_open(state, seeds, false, &r->store, &err);
+    if (status != FL_OK && state) {
+        fl_log(FL_LOG_WARN, "%s (going on with the shipped incidents only)", err.msg);
+        err = (struct fl_err){0};
+        status = fl_incidents_open(NULL, seeds, false, &r->store, &err);
+    }
+    if (status != FL_OK) {
+        fl_log(FL_LOG_WARN, "no memory of incidents: %s", err.msg);
+    }
+}
+
+/* Equal fingerprints have equal ids, so that processes that meet a failure at once keep one incident. */
+static struct fl_str id_of(struct fl_result *r, const char *print)
+{
+    char id[17];
+    snprintf(id, sizeof id, "inc-%012llx",
+             (unsigned long long)(fl_hash(fl_str_of(print), 1) & UINT64_C(0xffffffffffff)));
+    return fl_arena_str(&r->arena, fl_str_of(id));
+}
+
+/* The incident's verdict on this job; the lines that made it close are the evidence. */
+static void adopt(struct fl_result *r, const struct fl_incident *in, double similarity)
+{
+    struct fl_verdict *v = &r->verdict;
+    const struct fl_cause *cause = fl_taxonomy_find(&r->book.taxonomy, in->cause);
+    if (!cause || r->telling.best_n == 0) {
+        return;
+    }
+    struct fl_hypothesis h = {.cause = cause, .score = similarity, .confidence = similarity,
+                              .summary = in->summary.n ? in->summary : fl_str_of(cause->title)};
+    for (size_t i = 0; i < r->telling.best_n && i < EVIDENCE; i++) {
+        h.evidence[h.evidence_n++] = fl_telling_evidence(r, r->telling.best[i]);
+    }
+    const char **steps = fl_arena_alloc(&r->arena, sizeof *steps);
+    bool solved = steps && in->resolution.n;
+    if (solved) {
+        steps[0] = in->resolution.p;
+    }
+    fl_verdict_lead(v, &h);
+    v->method = FL_METHOD_INCIDENT;
+    v->action = fl_action_known(in->action);
+    v->action = v->action ? v->action : cause->action;
+    v->recovery = solved ? steps : cause->recovery;
+    v->recovery_n = solved ? 1 : cause->recovery_n;
+}
+
+static void find(struct fl_result *r, const char *print)
+{
+    struct fl_err err = {0};
+    struct fl_incident alike;
+    struct fl_str text = fl_telling_text(&r->telling, &r->arena);
+    enum fl_status status = fl_incidents_alike(r->store, fl_str_of(print), &r->arena, &alike, &err);
+    bool known = status == FL_OK;
+    r->incident = known ? alike.id : *print ? id_of(r, print) : (struct fl_str){"", 0};
+    status = status == FL_NOTFOUND ? FL_OK : status;
+    if (status == FL_OK && known) {
+        status = fl_verdicts_seen(r->store, r->incident, &r->seen, &err);
+    }
+    if (status == FL_OK && text.n) {
+        status = fl_retrieve(r->store, text, FL_SIMILAR_MAX, &r->arena, &r->similar, &err);
+    }
+    if (status != FL_OK) {
+        fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
+        return;
+    }
+    const struct fl_hit *hit = r->similar.n ? &r->similar.list[0] : NULL;
+    if (r->verdict.outcome != FL_OUTCOME_UNKNOWN) {
+        return;
+    }
+    if (known && fl_incident_is_confirmed(&alike)) {
+        adopt(r, &alike, 0.95);
+    } else if (hit && hit->similarity >= FL_RECALL_CLOSE &&
+               fl_incident_is_confirmed(&hit->incident)) {
+        adopt(r, &hit->incident, hit->similarity);
+    }
+}
+
+void fl_recall(const struct fl_config *config, struct fl_result *r)
+{
+    char print[FL_TELLING_PRINT];
+    open_store(config, r);
+    fl_telling_of(r, &r->telling);
+    fl_telling_print(&r->telling, print);
+    if (r->store) {
+        find(r, print);
+    }
+}
+
+/* What is kept of a failure that is met for the first time. */
+static struct fl_incident describe(struct fl_result *r, const char *print, const char *job)
+{
+    const struct fl_verdict *v = &r->verdict;
+    struct fl_str text = fl_telling_redacted(r, fl_telling_text(&r->telling, &r->arena));
+    struct fl_str title = r->telling.best_n ? r->telling.lines[r->telling.best[0]].text
+                                            : (struct fl_str){"", 0};
+    title = fl_telling_redacted(r, fl_str_trim(title));
+    title.n = title.n < TITLE_BYTES ? title.n : TITLE_BYTES;
+    return (struct fl_incident){.id = r->incident,
+                                .cause = fl_str_of(v->cause ? v->cause->slug : ""),
+                                .title = title,
+                                .summary = fl_telling_redacted(r, v->summary),
+                                .text = text,
+                                .action = fl_str_of(v->cause ? v->action : ""),
+                                .outcome = FL_LIT("unconfirmed"),
+                                .origin = fl_str_of(fl_method_name(v->method)),
+                                .job = fl_telling_redacted(r, fl_str_of(job)),
+                                .fingerprint = fl_str_of(print)};
+}
+
+static enum fl_status keep(struct fl_result *r, const struct fl_identity *job, struct fl_err *err)
+{
+    const struct fl_verdict *v = &r->verdict;
+    char print[FL_TELLING_PRINT];
+    struct fl_incident known;
+    fl_telling_print(&r->telling, print);
+    enum fl_status status = fl_incidents_get(r->store, r->incident, &r->arena, &known, NULL);
+    struct fl_incident now = describe(r, print, job->name);
+    bool is_new = status == FL_NOTFOUND;
+    bool better = status == FL_OK && known.cause.n == 0 && v->cause && known.text.n;
+    if (is_new) {
+        status = fl_incidents_add(r->store, &now, &r->arena, NULL, err);
+        status = status == FL_CONFLICT ? FL_OK : status; /* another process was first */
+    } else if (better) {
+        now.created = known.created;
+        status = fl_incidents_put(r->store, &now, err);
+    }
+    const struct fl_rule *rule = v->hypotheses_n ? v->hypotheses[0].rule : NULL;
+    const struct fl_given given = {.job = fl_str_of(job->job),
+                                   .name = fl_str_of(job->name),
+                                   .incident = r->incident,
+                                   .cause = now.cause,
+                                   .method = fl_str_of(fl_method_name(v->method)),
+                                   .rule = fl_str_of(rule ? rule->id : ""),
+                                   .model = r->model,
+                                   .confidence = v->confidence,
+                                   .calls = r->model_calls,
+                                   .asked = r->asked_tokens,
+                                   .answered = r->answer_tokens,
+                                   .seconds = r->seconds};
+    return status == FL_OK ? fl_verdicts_keep(r->store, &given, err) : status;
+}
+
+void fl_remember(const struct fl_config *config, struct fl_result *r)
+{
+    struct fl_err err = {0};
+    struct fl_identity job;
+    if (!r->store || !config->value[FL_SET_STATE] || r->incident.n == 0) {
+        return;
+    }
+    fl_identity_of(r->job, &job);
+    if (keep(r, &job, &err) != FL_OK) {
+        fl_log(FL_LOG_WARN, "this failure is not remembered: %s", err.msg);
+    }
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lines by which a job's failure is known again: what rules found, else what looks most like it in
+ * the condensed view. They are what incidents are searched with, and what the model is shown most of. */
+#pragma once
+#include "rules/attribute/attribute.h"
+#include "service/llm/ask.h"
+
+struct fl_result;
+
+enum { FL_TELLING_BEST = 16, FL_TELLING_PRINT = 24 };
+
+struct fl_telling {
+    struct fl_ask_line *lines; /* the whole view */
+    size_t n;
+    size_t best[FL_TELLING_BEST]; /* indices of lines, the most telling first */
+    size_t best_n;
+};
+
+/* Everything lives in the result's arena; without memory there are no lines. */
+void fl_telling_of(struct fl_result *result, struct fl_telling *out);
+
+/* The best lines in the order of the log, joined by \n. */
+struct fl_str fl_telling_text(const struct fl_telling *telling, struct fl_arena *arena);
+
+/* The failure's fingerprint: the form of its most telling line, so that ranks, numbers, addresses and
+ * paths do not matter; "" when there is none. The first characters are the version of its making. */
+void fl_telling_print(const struct fl_telling *telling, char out[static FL_TELLING_PRINT]);
+
+/* A line of the view as evidence. */
+struct fl_evidence fl_telling_evidence(const struct fl_result *result, size_t index);
+
+/* The text without secrets; {"", 0} when there is no memory. */
+struct fl_str fl_telling_redacted(struct fl_result *result, struct fl_str text);
