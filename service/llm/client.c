@@ -25,6 +25,7 @@ struct talk {
     struct fl_arena *arena;
     struct fl_err *err;
     struct fl_client_wire wire;
+    struct fl_client_caps before; /* of this question */
     int max_tokens;
 };
 
@@ -223,10 +224,11 @@ static enum fl_status read_response(struct talk *talk, bool *again_r)
 
 /* ---- the exchange ---- */
 
-/* The refusal for good. */
+/* The refusal for good. What was tried did not help, so it is no knowledge to keep. */
 static enum fl_status give_up(struct talk *talk)
 {
     struct fl_str complaint = fl_buf_str(&talk->wire.complaint);
+    *talk->caps = talk->before;
     talk->reply->too_long =
         fl_client_too_long(complaint, &talk->reply->context_tokens) || talk->wire.refused == 413;
     return fl_client_wire_refusal(&talk->wire);
@@ -296,6 +298,7 @@ enum fl_status fl_client_chat(const struct fl_client_request *request, struct fl
         fl_client_wire_open(&talk.wire, request, "/chat/completions", RESPONSE_CAP, err);
     if (status == FL_OK) {
         fl_client_caps_guess(caps, talk.wire.address.is_openai || talk.wire.address.is_azure);
+        talk.before = *caps;
         status = converse(&talk);
     }
     if (status != FL_OK) {

@@ -7,7 +7,7 @@
  * twice at most, unless x-should-retry, a used-up quota or a question too long speak against it;
  * the pause is what retry-after-ms or Retry-After say when that is 60 s at most (longer: given up
  * at once), else an increasing one. When a 400 or 422 complains about a field, that field is sent
- * differently and the endpoint is asked again; what was found out stays in the struct
+ * differently and the endpoint is asked again; what led to an answer stays in the struct
  * fl_client_caps, which the caller keeps between questions.
  *
  * The key travels in a header and nowhere else; messages of the endpoint are redacted before they

@@ -415,8 +415,8 @@ static void add_reason(const struct fl_client_wire *wire, struct fl_buf *out)
     fl_client_error_text(fl_client_wire_text(wire), &text);
     bool secret = holds_key(wire, fl_buf_str(&wire->response), SECRET_SHORTEST) ||
                   holds_key(wire, fl_buf_str(&text), SECRET_SHORTEST);
-    if (text.n && !secret) {
-        fl_buf_addf(out, ": %s", fl_buf_text(&text));
+    if (text.n) {
+        fl_buf_addf(out, ": %s", secret ? "(a text that repeats the API key)" : fl_buf_text(&text));
     }
     if (wire->wait_ms >= 1000) {
         fl_buf_addf(out, " (wants to be asked again in %lld s, not before)",
