@@ -59,7 +59,9 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
     *out = (struct fl_seen){.jobs = 0};
     pthread_mutex_lock(&store->mutex);
     enum fl_status status =
-        fl_store_prepare(store, "SELECT COUNT(*), coalesce(min(time), '') FROM verdicts"
+        fl_store_prepare(store, "SELECT COUNT(*), coalesce(min(time), ''), coalesce(strftime('%s', m.t), 0),"
+                         " coalesce(m.c, 0) FROM verdicts LEFT JOIN (SELECT max(time) t,"
+                         " confidence c FROM verdicts WHERE incident = ?1 AND method = 'model') m"
                          " WHERE incident = ?1", &statement, err);
     if (status == FL_OK) {
         fl_store_bind(statement, 1, incident);
@@ -69,6 +71,8 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
         struct fl_str first = fl_store_text(statement, 1);
         out->jobs = (long)sqlite3_column_int64(statement, 0);
         snprintf(out->first, sizeof out->first, "%.*s", (int)first.n, first.p);
+        out->modelled = sqlite3_column_int64(statement, 2);
+        out->confidence = sqlite3_column_double(statement, 3);
     }
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&store->mutex);

@@ -26,6 +26,8 @@ enum fl_status fl_verdicts_keep(struct fl_incidents *store, const struct fl_give
 struct fl_seen {
     long jobs;
     char first[24];
+    int64_t modelled; /* when a model last gave a verdict on it, s since 1970; 0: never ... */
+    double confidence; /* ... and how sure it was */
 };
 enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incident,
                                 struct fl_seen *out, struct fl_err *err) FL_MUST_USE;

@@ -15,11 +15,16 @@ static const struct {
     [FL_SET_STATE] = {"state", "FAULTLINE_STATE", "flag --state"},
     [FL_SET_BASE_URL] = {"base_url", "OPENAI_BASE_URL", "flag --base-url"},
     [FL_SET_API_KEY] = {"api_key", "OPENAI_API_KEY", "flag"},
+    [FL_SET_API_KEY_FILE] = {"api_key_file", "OPENAI_API_KEY_FILE", "flag"},
+    [FL_SET_HEADERS] = {"headers", "FAULTLINE_HEADERS", "flag"},
+    [FL_SET_CA_FILE] = {"ca_file", "FAULTLINE_CA_FILE", "flag"},
+    [FL_SET_CERT_FILE] = {"cert_file", "FAULTLINE_CERT_FILE", "flag"},
     [FL_SET_MODEL] = {"model", "FAULTLINE_MODEL", "flag --model"},
     [FL_SET_EMBED_MODEL] = {"embed_model", "FAULTLINE_EMBED_MODEL", "flag"},
     [FL_SET_DEADLINE] = {"deadline_seconds", "FAULTLINE_DEADLINE", "flag --deadline"},
     [FL_SET_AUTO_ACTIVATE] = {"auto_activate", "FAULTLINE_AUTO_ACTIVATE", "flag"},
     [FL_SET_PROTECT] = {"protect", "FAULTLINE_PROTECT", "flag --protect"},
+    [FL_SET_PROMPTS] = {"prompts", "FAULTLINE_PROMPTS", "flag"},
     [FL_SET_VOTES] = {"votes", "FAULTLINE_VOTES", "flag --votes"},
     [FL_SET_DAY_CALLS] = {"calls_per_day", "FAULTLINE_CALLS_PER_DAY", "flag"},
     [FL_SET_DAY_TOKENS] = {"tokens_per_day", "FAULTLINE_TOKENS_PER_DAY", "flag"},
@@ -104,6 +109,58 @@ static enum fl_status read_file(struct fl_config *c, struct fl_err *err)
     return status;
 }
 
+static bool is_from(const struct fl_config *config, enum fl_setting setting, const char *place)
+{
+    return config->value[setting] && strcmp(config->from[setting], place) == 0;
+}
+
+static enum fl_status read_key(struct fl_config *config, struct fl_err *err)
+{
+    const char *path = config->value[FL_SET_API_KEY_FILE];
+    bool named_better = is_from(config, FL_SET_API_KEY_FILE, "environment") &&
+                        !is_from(config, FL_SET_API_KEY, "environment");
+    if (!path || (config->value[FL_SET_API_KEY] && !named_better)) {
+        return FL_OK;
+    }
+    struct fl_buf text;
+    fl_buf_init(&text, 16 * 1024);
+    enum fl_status status = fl_fsio_read_own(path, &text, err);
+    struct fl_str key = fl_str_trim(fl_buf_str(&text));
+    if (status == FL_OK && key.n == 0) {
+        status = fl_fail(err, FL_SYNTAX, "%s: the file for the API key is empty", path);
+    }
+    if (status == FL_OK) {
+        config->value[FL_SET_API_KEY] = fl_arena_text(&config->arena, key);
+        config->from[FL_SET_API_KEY] = settings[FL_SET_API_KEY_FILE].name;
+        status = config->value[FL_SET_API_KEY] ? FL_OK : FL_NOMEM;
+    }
+    if (text.p) {
+        explicit_bzero(text.p, text.n);
+    }
+    fl_buf_free(&text);
+    return status;
+}
+
+static enum fl_status part_headers(struct fl_config *config, struct fl_err *err)
+{
+    enum { MAX = 64 };
+    struct fl_str rest = fl_str_of(config->value[FL_SET_HEADERS]);
+    const char **lines = rest.n ? fl_arena_alloc(&config->arena, (MAX + 1) * sizeof *lines) : NULL;
+    for (size_t n = 0; lines && rest.n;) {
+        const char *end = memchr(rest.p, '\n', rest.n);
+        struct fl_str line = {rest.p, end ? (size_t)(end - rest.p) : rest.n};
+        rest = fl_str_skip(rest, end ? line.n + 1 : line.n);
+        line = fl_str_trim(line);
+        if (line.n && n == MAX) {
+            return fl_fail(err, FL_LIMIT, "headers: more than %d", MAX);
+        }
+        lines[n] = line.n ? fl_arena_text(&config->arena, line) : NULL;
+        n += lines[n] != NULL;
+    }
+    config->headers = lines;
+    return FL_OK;
+}
+
 enum fl_status fl_config_load(struct fl_config *config, struct fl_err *err)
 {
     *config = (struct fl_config){0};
@@ -116,6 +173,12 @@ enum fl_status fl_config_load(struct fl_config *config, struct fl_err *err)
             config->value[i] = value;
             config->from[i] = "environment";
         }
+    }
+    if (status == FL_OK) {
+        status = read_key(config, err);
+    }
+    if (status == FL_OK) {
+        status = part_headers(config, err);
     }
     if (status == FL_OK && !config->value[FL_SET_STATE]) {
         char path[FL_PATHS_BYTES];

@@ -10,11 +10,16 @@ enum fl_setting {
     FL_SET_STATE,
     FL_SET_BASE_URL,
     FL_SET_API_KEY,
+    FL_SET_API_KEY_FILE, /* becomes the key when none is set in as strong a place */
+    FL_SET_HEADERS,      /* "Name: value" lines for the endpoint; may hold secrets */
+    FL_SET_CA_FILE,
+    FL_SET_CERT_FILE,
     FL_SET_MODEL,
     FL_SET_EMBED_MODEL,
     FL_SET_DEADLINE,
     FL_SET_AUTO_ACTIVATE,
     FL_SET_PROTECT,
+    FL_SET_PROMPTS, /* folder of prompts in place of the shipped ones */
     FL_SET_VOTES,
     FL_SET_DAY_CALLS,  /* at most a day */
     FL_SET_DAY_TOKENS, /* at most a day */
@@ -28,12 +33,15 @@ struct fl_config {
     const char *value[FL_SETTINGS_N]; /* NULL: not set */
     const char *from[FL_SETTINGS_N];  /* "flag --state", "environment OPENAI_BASE_URL", ... */
     const char *file;                 /* the configuration file, NULL when there is none */
+    const char *const *headers;       /* lines of FL_SET_HEADERS, up to NULL; NULL: none */
     bool offline;
     bool no_learned; /* without learned rules */
+    bool forgets;    /* nothing of a job is kept */
     const char *without_rules; /* shell patterns of rules to leave out, or NULL */
 };
 
-/* Reads environment and file. A file that cannot be read or understood is an error that names the
+/* Reads environment and file, and the key file if there is one: a regular file of this user that
+ * nobody else may write. A file that cannot be read or understood is an error that names the
  * place. */
 enum fl_status fl_config_load(struct fl_config *config, struct fl_err *err) FL_MUST_USE;
 void fl_config_free(struct fl_config *config);

@@ -2,12 +2,15 @@
 #include "service/consult.h"
 
 #include "rules/learn/derive.h"
+#include "service/asking.h"
 #include "service/base/clock.h"
 #include "service/base/log.h"
 #include "service/identity.h"
 #include "service/life.h"
 #include "service/mine.h"
-#include "service/paths.h"
+#include "service/remember.h"
+
+#define LEARN_FROM 0.5 /* confidence */
 
 enum { RULE_LINES = 3 };
 
@@ -101,7 +104,7 @@ static bool take_answer(struct fl_result *r, const struct fl_ask_answer *a)
     return true;
 }
 
-/* A rule of the first cited line that can bear one. */
+/* A rule of the first cited line that can bear one; when it is there already, one more job agrees. */
 static void learn(struct fl_result *r, const struct fl_config *config,
                   const struct fl_ask_answer *a)
 {
@@ -111,26 +114,29 @@ static void learn(struct fl_result *r, const struct fl_config *config,
     struct fl_buf pattern;
     struct fl_identity job;
     const struct fl_cause *cause = r->verdict.hypotheses[0].cause;
-    fl_identity_of(r->job, &job);
+    struct fl_proposal p = {.cause = cause, .summary = fl_str_of(cause->title), .kind = "learned",
+                            .incident = r->incident, .model = a->model, .prompt = a->prompt_id,
+                            .time = now};
     enum fl_status status = FL_DENIED;
+    fl_identity_of(r->job, &job);
     fl_clock_format(fl_clock_wall_s(), now);
     fl_buf_init(&pattern, FL_PATTERN_BYTES);
+    p.job = fl_str_of(job.name);
     for (size_t i = 0; i < a->evidence_n && i < RULE_LINES && status == FL_DENIED; i++) {
-        struct fl_str line = r->telling.lines[a->evidence[i].line_index].text;
+        p.sample = r->telling.lines[a->evidence[i].line_index].text;
         err = (struct fl_err){0};
         fl_buf_clear(&pattern);
-        status = fl_derive(&fl_mine_prefixes, line, &pattern, &err);
-        const struct fl_proposal p = {.pattern = fl_buf_str(&pattern), .sample = line,
-                                      .cause = cause, .summary = fl_str_of(cause->title),
-                                      .kind = "learned",
-                                      .job = fl_str_of(job.name), .incident = r->incident, .model = a->model,
-                                      .prompt = a->prompt_id, .time = now};
+        status = fl_derive(&fl_mine_prefixes, p.sample, &pattern, &err);
+        p.pattern = fl_buf_str(&pattern);
         if (status == FL_OK) {
             status = fl_life_propose(config, r->book.set, &p, id, &err);
         }
     }
     if (status == FL_OK) {
         fl_log(FL_LOG_INFO, "rule %s proposed (see: faultline rules show %s)", id, id);
+    }
+    if (status == FL_OK || status == FL_CONFLICT) {
+        fl_life_agree(config, r->book.set, id, &job);
     } else {
         fl_log(FL_LOG_WARN, "%s", err.msg);
     }
@@ -154,42 +160,59 @@ static const char *unverified(struct fl_result *r, const struct fl_ask_answer *a
     return kept ? kept : "no memory";
 }
 
-void fl_consult(const struct fl_config *config, struct fl_result *r)
+static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
+                          struct fl_asking *asking, struct fl_ask_answer *answer,
+                          struct fl_err *err)
 {
     const struct fl_taxonomy *t = &r->book.taxonomy;
     const char **causes = fl_arena_alloc(&r->arena, (t->n + 1) * sizeof *causes);
-    struct fl_ask ask = {.findings = findings_in_words(r), .causes = causes,
-                         .actions = fl_actions, .actions_n = fl_actions_n,
-                         .similar = ask_similar(r), .similar_n = r->similar.n};
-    ask.lines = r->telling.lines;
-    ask.lines_n = r->telling.n;
-    if (!causes || !ask.similar) {
-        r->model_note = "no memory to ask the model";
-        return;
+    struct fl_ask question = {.lines = r->telling.lines, .lines_n = r->telling.n,
+                              .findings = findings_in_words(r), .causes = causes,
+                              .actions = fl_actions, .actions_n = fl_actions_n,
+                              .similar = ask_similar(r), .similar_n = r->similar.n};
+    *answer = (struct fl_ask_answer){.confidence = 0};
+    if (!causes || !question.similar) {
+        return fl_fail(err, FL_NOMEM, "no memory to ask the model");
     }
     for (size_t i = 0; i < t->n; i++) { /* a log may not talk the model into "healthy" */
         if (strcmp(t->causes[i].category, "none") != 0) {
-            causes[ask.causes_n++] = t->causes[i].slug;
+            causes[question.causes_n++] = t->causes[i].slug;
         }
     }
-    char prompts[FL_PATHS_BYTES];
-    struct fl_ask_config endpoint = {.base_url = config->value[FL_SET_BASE_URL],
-                                     .api_key = config->value[FL_SET_API_KEY],
-                                     .model = config->value[FL_SET_MODEL],
-                                     .prompts_dir = fl_paths_data("prompts", prompts),
-                                     .deadline_s = fl_config_int(config, FL_SET_DEADLINE, 60)};
-    struct fl_ask_answer answer = {.confidence = 0};
+    enum fl_status status = fl_asking_allowed(asking, config, err);
+    if (status == FL_OK) {
+        status = fl_ask(&asking->how, &question, &r->arena, answer, err);
+        fl_asking_note(asking, status, err, answer);
+    }
+    return status;
+}
+
+void fl_consult(const struct fl_config *config, struct fl_result *r)
+{
+    struct fl_asking asking;
+    struct fl_ask_answer answer;
     struct fl_err err = {0};
-    enum fl_status status = fl_ask(&endpoint, &ask, &r->arena, &answer, &err);
+    char print[FL_TELLING_PRINT];
+    fl_telling_print(&r->telling, print);
+    fl_asking_begin(&asking, config, r->store, print, &r->arena);
+    if (fl_recall_again(r)) { /* somebody else has asked meanwhile */
+        fl_asking_end(&asking);
+        return;
+    }
+    enum fl_status status = ask(config, r, &asking, &answer, &err);
     r->model = answer.model;
     r->model_calls = answer.calls;
     r->asked_tokens = answer.prompt_tokens;
     r->answer_tokens = answer.completion_tokens;
     if (status != FL_OK) {
         r->model_note = unverified(r, &answer, err.msg);
-    } else if (take_answer(r, &answer) && config->value[FL_SET_STATE] && r->incident.n) {
-        learn(r, config, &answer);
+    } else if (take_answer(r, &answer) && asking.store && r->incident.n && !config->forgets) {
+        fl_remember(config, r); /* before the next one who waits for this answer looks */
+        if (answer.confidence >= LEARN_FROM) {
+            learn(r, config, &answer);
+        }
     }
+    fl_asking_end(&asking);
     if (r->model_note) {
         fl_log(FL_LOG_WARN, "model: %s", r->model_note);
     }

@@ -3,7 +3,6 @@
 
 #include "service/base/clock.h"
 #include "service/base/log.h"
-#include "service/identity.h"
 #include "service/llm/redact.h"
 
 #include <stdio.h>
@@ -355,4 +354,36 @@ void fl_life_count(const struct fl_config *config, struct fl_result *result)
     fl_incidents_close(c.store);
     free(uses);
     free(at);
+}
+
+void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set, const char *id,
+                   const struct fl_identity *job)
+{
+    struct fl_incidents *store = NULL;
+    struct fl_rule_record record;
+    struct fl_err err = {0};
+    const char *automatic = config->value[FL_SET_AUTO_ACTIVATE];
+    const struct fl_rule_use use = {.rule = fl_str_of(id), .job = fl_str_of(job->job),
+                                    .name = fl_str_of(job->name), .state = FL_LIT("proposed"),
+                                    .lines = 1, .total = job->lines};
+    enum fl_status status = open_log(config, &store, &err);
+    if (status == FL_OK) {
+        status = fl_rulelog_use(store, &use, 1, &err);
+    }
+    if (status == FL_OK) {
+        status = fl_rulelog_record(store, use.rule, use.job, use.name, &record, &err);
+    }
+    fl_incidents_close(store);
+    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED &&
+        !(automatic && strcmp(automatic, "off") == 0)) {
+        char reason[100];
+        snprintf(reason, sizeof reason, "the model said so of %ld jobs", record.jobs);
+        status = fl_life_change(config, set, id, FL_LIFE_ACTIVATE, "faultline", reason, NULL, &err);
+        if (status == FL_OK) {
+            fl_log(FL_LOG_INFO, "learned rule %s is active now (%s)", id, reason);
+        }
+    }
+    if (status != FL_OK) {
+        fl_log(FL_LOG_WARN, "rule %s: %s", id, err.msg);
+    }
 }

@@ -19,6 +19,7 @@
 #pragma once
 #include "rag/rulelog.h"
 #include "rules/learn/learn.h"
+#include "service/identity.h"
 #include "service/pipeline.h"
 
 enum fl_life_verb {
@@ -59,6 +60,12 @@ enum fl_status fl_life_change(const struct fl_config *config, const struct fl_ru
                               const char *id, enum fl_life_verb verb, const char *actor,
                               const char *reason, const char **now_r,
                               struct fl_err *err) FL_MUST_USE;
+
+/* One more job of which a model says what the learned diagnosis rule says. When FL_LIFE_AGREED jobs
+ * do, the rule becomes active, unless the setting `auto_activate` is off. Never fails. */
+enum { FL_LIFE_AGREED = 3 };
+void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set, const char *id,
+                   const struct fl_identity *job);
 
 /* After a job: keeps what learned rules did to it, suspends and, where wanted, activates. What a
  * reader should know goes to result->warnings. Never fails; troubles are warnings of the log. */

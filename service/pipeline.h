@@ -35,6 +35,7 @@ struct fl_result {
     long answer_tokens;
     const char *warnings[FL_WARNINGS_MAX]; /* what became of learned rules, for the reader */
     size_t warnings_n;
+    bool remembered;
     const char *model_note; /* why the model's answer was not taken, NULL otherwise */
 };
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/remember.h"
 
+#include "service/base/clock.h"
 #include "service/base/hash.h"
 #include "service/base/log.h"
 #include "service/identity.h"
 #include "service/paths.h"
 
 #include <stdio.h>
+
+#define SAME 0.95 /* a fingerprint is no proof */
 
 enum { TITLE_BYTES = 160, EVIDENCE = 3 };
 
@@ -62,6 +65,32 @@ static void adopt(struct fl_result *r, const struct fl_incident *in, double simi
     v->recovery_n = solved ? 1 : cause->recovery_n;
 }
 
+/* What a model said of the same failure not long ago. */
+static bool is_fresh(const struct fl_incident *in, const struct fl_seen *seen)
+{
+    return fl_str_eq(in->outcome, FL_LIT("unconfirmed")) && in->cause.n &&
+           fl_clock_wall_s() - seen->modelled < FL_RECALL_FRESH_S;
+}
+
+bool fl_recall_again(struct fl_result *r)
+{
+    char print[FL_TELLING_PRINT];
+    struct fl_err err = {0};
+    struct fl_incident alike;
+    fl_telling_print(&r->telling, print);
+    if (!r->store || r->verdict.outcome != FL_OUTCOME_UNKNOWN ||
+        fl_incidents_alike(r->store, fl_str_of(print), &r->arena, &alike, &err) != FL_OK ||
+        fl_verdicts_seen(r->store, alike.id, &r->seen, &err) != FL_OK) {
+        return false;
+    }
+    if (fl_incident_is_confirmed(&alike)) {
+        adopt(r, &alike, SAME);
+    } else if (is_fresh(&alike, &r->seen)) {
+        adopt(r, &alike, r->seen.confidence * SAME);
+    }
+    return r->verdict.outcome != FL_OUTCOME_UNKNOWN;
+}
+
 static void find(struct fl_result *r, const char *print)
 {
     struct fl_err err = {0};
@@ -85,9 +114,7 @@ static void find(struct fl_result *r, const char *print)
     if (r->verdict.outcome != FL_OUTCOME_UNKNOWN) {
         return;
     }
-    if (known && fl_incident_is_confirmed(&alike)) {
-        adopt(r, &alike, 0.95);
-    } else if (hit && hit->similarity >= FL_RECALL_CLOSE &&
+    if (!fl_recall_again(r) && hit && hit->similarity >= FL_RECALL_CLOSE &&
                fl_incident_is_confirmed(&hit->incident)) {
         adopt(r, &hit->incident, hit->similarity);
     }
@@ -162,9 +189,11 @@ void fl_remember(const struct fl_config *config, struct fl_result *r)
 {
     struct fl_err err = {0};
     struct fl_identity job;
-    if (!r->store || !config->value[FL_SET_STATE] || r->incident.n == 0) {
+    if (!r->store || !config->value[FL_SET_STATE] || r->incident.n == 0 || config->forgets ||
+        r->remembered) {
         return;
     }
+    r->remembered = true;
     fl_identity_of(r->job, &job);
     if (keep(r, &job, &err) != FL_OK) {
         fl_log(FL_LOG_WARN, "this failure is not remembered: %s", err.msg);

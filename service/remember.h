@@ -8,10 +8,16 @@
 /* So close a confirmed incident must be to be the verdict (cosine). */
 #define FL_RECALL_CLOSE 0.75
 
+/* So long what a model said of a failure answers the next one with the same fingerprint. */
+enum { FL_RECALL_FRESH_S = 7 * 24 * 3600 };
+
 /* Opens the store (its shipped incidents alone when there is no state folder, or a broken one), finds the
  * telling lines, what they are like, and the incident that this failure is. An unknown failure that is
  * close enough to a confirmed incident gets its verdict (method: incident). Never fails. */
 void fl_recall(const struct fl_config *config, struct fl_result *result);
 
-/* Keeps incident and verdict. Best effort: troubles are warnings of the log. */
+/* Looks once more, for what other processes have kept meanwhile: is the failure known now? */
+bool fl_recall_again(struct fl_result *result);
+
+/* Keeps incident and verdict, once. Best effort: troubles are warnings of the log. */
 void fl_remember(const struct fl_config *config, struct fl_result *result);

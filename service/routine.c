@@ -6,7 +6,7 @@
 #include "service/life.h"
 #include "service/llm/sort.h"
 #include "service/mine.h"
-#include "service/paths.h"
+#include "service/asking.h"
 
 #include <stdio.h>
 
@@ -162,7 +162,6 @@ static struct fl_sort_kind *ask_model(const struct fl_template *list, size_t n,
     struct fl_sort_kind *kinds = fl_arena_alloc(arena, FL_ROUTINE_ASKED * sizeof *kinds);
     struct fl_err err = {0};
     struct fl_sort_report report = {.calls = 0};
-    char prompts[FL_PATHS_BYTES];
     size_t asked = 0;
     for (size_t i = 0; kinds && i < n; i++) {
         bool asks = asked < FL_ROUTINE_ASKED && list[i].form.n && !list[i].first.cut &&
@@ -173,11 +172,7 @@ static struct fl_sort_kind *ask_model(const struct fl_template *list, size_t n,
                                                    .count = list[i].count[0]};
         }
     }
-    struct fl_ask_config endpoint = {.base_url = config->value[FL_SET_BASE_URL],
-                                     .api_key = config->value[FL_SET_API_KEY],
-                                     .model = config->value[FL_SET_MODEL],
-                                     .prompts_dir = fl_paths_data("prompts", prompts),
-                                     .deadline_s = fl_config_int(config, FL_SET_DEADLINE, 120)};
+    const struct fl_ask_config endpoint = fl_asking_config(config, arena);
     enum fl_status status = kinds ? fl_sort(&endpoint, kinds, asked, request->votes, arena, &report,
                                             &err)
                                   : fl_fail(&err, FL_NOMEM, "no memory to ask the model");

@@ -33,7 +33,8 @@ int fl_cmd_config(int argc, char **argv)
     printf("%-18s %-22s %-20s %s\n", "setting", "environment", "from", "value");
     for (int i = 0; i < FL_SETTINGS_N; i++) {
         const char *value = config.value[i];
-        const char *shown = !value ? "(not set)" : i == FL_SET_API_KEY ? "(set, hidden)" : value;
+        bool secret = i == FL_SET_API_KEY || i == FL_SET_HEADERS;
+        const char *shown = !value ? "(not set)" : secret ? "(set, hidden)" : value;
         printf("%-18s %-22s %-20s %s\n", fl_config_name((enum fl_setting)i),
                fl_config_env((enum fl_setting)i), config.from[i] ? config.from[i] : "-", shown);
     }

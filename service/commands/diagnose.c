@@ -23,6 +23,7 @@ struct options {
     const char *base_url;
     const char *model;
     const char *deadline;
+    const char *votes;
     const char *without_rules;
     int fail_on;
 };
@@ -106,7 +107,7 @@ static int run(struct fl_config *config, const struct options *o, int argc, char
     }
     enum fl_status status = fl_pipeline_run(&request, &result, &err);
     int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);
-    if (status == FL_OK && !o->forget) {
+    if (status == FL_OK) {
         fl_pipeline_keep(&request, &result);
     }
     if (status == FL_OK && o->learn) {
@@ -140,6 +141,8 @@ int fl_cmd_diagnose(int argc, char **argv)
         {"model", 0, FL_OPT_TEXT, "NAME", "model to ask there", &o.model},
         {"deadline", 0, FL_OPT_TEXT, "SECONDS", "longest wait for the model (default 60)",
          &o.deadline},
+        {"votes", 0, FL_OPT_TEXT, "N", "answers of the model that must agree, by majority (default 1)",
+         &o.votes},
     };
     const struct fl_cli cli = {
         "diagnose [OPTION ...] PATH...",
@@ -179,11 +182,13 @@ int fl_cmd_diagnose(int argc, char **argv)
     }
     config.offline = o.offline;
     config.no_learned = o.no_learned;
+    config.forgets = o.forget;
     config.without_rules = o.without_rules;
     fl_config_flag(&config, FL_SET_STATE, o.state);
     fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
     fl_config_flag(&config, FL_SET_MODEL, o.model);
     fl_config_flag(&config, FL_SET_DEADLINE, o.deadline);
+    fl_config_flag(&config, FL_SET_VOTES, o.votes);
     int code = run(&config, &o, argc, argv);
     fl_config_free(&config);
     return code;

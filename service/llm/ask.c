@@ -191,10 +191,33 @@ static enum fl_status hear(struct turns *turns, int votes, struct fl_ask_answer 
     return FL_OK;
 }
 
+/* The endpoint takes less than was sent: as much of the log as it has room for, half if it does not say. */
+static enum fl_status ask_shorter(struct turns *turns, const struct fl_ask_config *config, int votes,
+                                  struct fl_ask_answer *out, struct fl_err *err)
+{
+    const struct fl_ask *all = turns->ask;
+    struct fl_ask shorter = *all;
+    size_t whole = shorter.budget ? shorter.budget : FL_ASK_TOKENS;
+    size_t fixed = turns->prompt.tokens > whole ? turns->prompt.tokens - whole : 0;
+    size_t takes = turns->reply.context_tokens > 0 ? (size_t)turns->reply.context_tokens : 0;
+    size_t answer = (size_t)turns->request.max_tokens;
+    size_t room = takes > fixed + answer ? takes - fixed - answer : 0;
+    shorter.budget = takes == 0 || room > whole / 2 ? whole / 2 : room;
+    if (shorter.budget < FL_ASK_LEAST) {
+        return fl_fail(err, FL_LIMIT, "the endpoint takes %ld tokens, too few for a question",
+                       turns->reply.context_tokens);
+    }
+    turns->ask = &shorter;
+    enum fl_status status =
+        fl_ask_render(config->prompts_dir, turns->ask, turns->arena, &turns->prompt, err);
+    status = status == FL_OK ? hear(turns, votes, out, err) : status;
+    turns->ask = all;
+    return status;
+}
+
 enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *ask,
                       struct fl_arena *arena, struct fl_ask_answer *out, struct fl_err *err)
 {
-    int seconds = config->deadline_s > 0 ? config->deadline_s : DEADLINE_S;
     int votes = config->votes > 0 && config->votes <= FL_ASK_VOTES ? config->votes : 1;
     struct fl_client_caps none = {.guessed = false};
     struct turns turns = {
@@ -204,8 +227,12 @@ enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *a
         .caps = config->caps ? config->caps : &none,
         .request = {.base_url = config->base_url,
                     .api_key = config->api_key,
+                    .headers = config->headers,
+                    .ca_file = config->ca_file,
+                    .cert_file = config->cert_file,
                     .model = config->model,
-                    .deadline_ms = fl_clock_mono_ms() + (int64_t)seconds * 1000,
+                    .deadline_ms = config->deadline_ms ? config->deadline_ms
+                                                       : fl_clock_mono_ms() + DEADLINE_S * 1000,
                     .max_tokens = config->max_tokens > 0 ? config->max_tokens : MAX_TOKENS}};
     *out = (struct fl_ask_answer){.confidence = 0};
     if (ask->lines_n == 0 || ask->lines_n > LINES_MAX) {
@@ -214,7 +241,15 @@ enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *a
     }
     enum fl_status status = fl_ask_render(config->prompts_dir, ask, arena, &turns.prompt, err);
     if (status == FL_OK) {
-        status = hear(&turns, votes, out, err);
+        struct fl_err first = {.status = FL_OK};
+        status = hear(&turns, votes, out, &first);
+        if (status == FL_LIMIT && turns.reply.too_long) {
+            first = (struct fl_err){.status = FL_OK};
+            status = ask_shorter(&turns, config, votes, out, &first);
+        }
+        if (status != FL_OK) {
+            fl_fail(err, status, "%s", first.msg);
+        }
     }
     if (status != FL_OK && status != FL_NOTFOUND) {
         *out = (struct fl_ask_answer){.confidence = 0};

@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* FL_ASK_TOKENS of log at most, and no question with less than FL_ASK_LEAST. */
+enum { FL_ASK_TOKENS = 2400, FL_ASK_LEAST = 200 };
 enum { FL_ASK_EVIDENCE = 8, FL_ASK_STEPS = 8, FL_ASK_VOTES = 9 };
 
 struct fl_ask_line {
@@ -47,7 +49,7 @@ struct fl_ask {
     size_t causes_n;
     const char *const *actions; /* the actions allowed */
     size_t actions_n;
-    size_t budget; /* tokens for the lines; 0: 2,400 */
+    size_t budget; /* tokens for the lines; 0: FL_ASK_TOKENS */
 };
 
 /* Answers of before, by question: what is recalled is checked like any answer. */
@@ -61,8 +63,10 @@ struct fl_client_caps;
 
 struct fl_ask_config {
     const char *base_url, *api_key, *model;
+    const char *const *headers; /* see client.h; so the next two */
+    const char *ca_file, *cert_file;
     const char *prompts_dir;
-    int deadline_s; /* for everything; 0: 60 */
+    int64_t deadline_ms; /* for everything, on the clock of fl_clock_mono_ms(); 0: in 60 s */
     int max_tokens; /* of an answer; 0: 2000 */
     int votes;      /* answers to hear, 1 to FL_ASK_VOTES; 0: 1 */
     const struct fl_ask_memory *memory; /* or NULL */

@@ -13,7 +13,6 @@ enum {
     PART_CAP = 256 * 1024,
     LINE_HEAD = 440,
     LINE_TAIL = 130,
-    LINES_TOKENS = 2400,
     SIMILAR_MAX = 3,
     FIELD_CAP = 260,
     FINDINGS_CAP = 2000
@@ -202,7 +201,7 @@ static enum fl_status choose(struct job *job, struct fl_str *shown)
     struct fl_ask_choice *choice = calloc(ask->lines_n + 1, sizeof *choice);
     enum fl_status status = choice ? clean_lines(job, shown) : FL_NOMEM;
     if (status == FL_OK) {
-        status = fl_ask_choose(ask, shown, ask->budget ? ask->budget : LINES_TOKENS, choice,
+        status = fl_ask_choose(ask, shown, ask->budget ? ask->budget : FL_ASK_TOKENS, choice,
                                &ignored);
     }
     for (size_t i = 0; status == FL_OK && i < ask->lines_n; i++) {

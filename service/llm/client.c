@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Endpoints that call themselves OpenAI-compatible differ in the fields they refuse and in the
- * shape of their errors, so nothing beyond model and messages is taken for granted: a complaint is
- * matched by the names it mentions (param, code and message are used at will) and one field is
- * changed at a time. Each change goes one way only, hence the exchange ends. */
+ * shape of their answers, so nothing beyond model and messages is taken for granted: one field is
+ * changed at a time (client_caps.h) and the endpoint asked again. Each change goes one way only,
+ * hence the exchange ends. */
 #include "service/llm/client.h"
 
-#include "service/base/clock.h"
 #include "service/base/json.h"
-#include "service/llm/client_address.h"
+#include "service/llm/client_error.h"
 #include "service/llm/client_text.h"
-
-#include <curl/curl.h>
-#include <stdio.h>
-#include <strings.h>
-#include <time.h>
+#include "service/llm/client_wire.h"
 
 enum {
-    CONNECT_MS = 10 * 1000,
     RESPONSE_CAP = 2 << 20,
-    REQUEST_CAP = 1 << 20,
-    RETRIES = 2,
-    ROUNDS = 8, /* requests that negotiation may cost */
-    PAUSE_MS = 500,
-    PAUSE_MAX_MS = 8000,
-    KEY_CAP = 8192,
-    TEXT_CAP = 512 * 1024
+    TEXT_CAP = 512 * 1024,
+    MAX_TOKENS = 2000,
+    ROUNDS = 8 /* requests that negotiation may cost */
 };
 
 /* One question while it is under way. */
@@ -34,48 +24,10 @@ struct talk {
     struct fl_client_reply *reply;
     struct fl_arena *arena;
     struct fl_err *err;
-    struct fl_client_address address;
+    struct fl_client_wire wire;
+    struct fl_client_caps before; /* of this question */
     int max_tokens;
-    struct fl_buf body;     /* what we send */
-    struct fl_buf response; /* what came back */
-    long http;
-    long retry_after_s;
-    CURLcode code;
-    char reason[CURL_ERROR_SIZE];
 };
-
-static bool is_header_value(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum fl_status check_request(struct talk *talk)
-{
-    const struct fl_client_request *request = talk->request;
-    const char *key = request->api_key;
-    if (!request->model || !*request->model) {
-        return fl_fail(talk->err, FL_USAGE, "no model name set (FAULTLINE_MODEL)");
-    }
-    if (key && (!is_header_value(key) || strlen(key) > KEY_CAP)) {
-        return fl_fail(talk->err, FL_USAGE, "the API key holds a line end or is too long");
-    }
-    return fl_client_address(request->base_url, &talk->address, talk->err);
-}
-
-static void guess_caps(struct talk *talk)
-{
-    if (!talk->caps->guessed) {
-        talk->caps->guessed = true;
-        talk->caps->tokens = talk->address.is_openai || talk->address.is_azure
-                                 ? FL_CLIENT_TOKENS_NEW
-                                 : FL_CLIENT_TOKENS_OLD;
-    }
-}
 
 /* ---- the request body ---- */
 
@@ -83,7 +35,7 @@ static void write_message(struct fl_jw *w, const char *role, struct fl_str befor
                           struct fl_str text)
 {
     struct fl_buf joined;
-    fl_buf_init(&joined, REQUEST_CAP);
+    fl_buf_init(&joined, FL_CLIENT_BODY_CAP);
     fl_buf_add_str(&joined, before);
     if (before.n) {
         fl_buf_add_text(&joined, "\n\n");
@@ -154,8 +106,8 @@ static enum fl_status write_body(struct talk *talk)
         }
     }
     struct fl_jw w;
-    fl_buf_clear(&talk->body);
-    fl_jw_init(&w, &talk->body, false);
+    fl_buf_clear(&talk->wire.body);
+    fl_jw_init(&w, &talk->wire.body, false);
     fl_jw_begin(&w, '{');
     fl_jw_key(&w, "model");
     fl_jw_text(&w, talk->request->model);
@@ -169,284 +121,19 @@ static enum fl_status write_body(struct talk *talk)
         fl_jw_key(&w, is_new ? "max_completion_tokens" : "max_tokens");
         fl_jw_int(&w, talk->max_tokens);
     }
+    if (talk->caps->stream) {
+        fl_jw_key(&w, "stream");
+        fl_jw_bool(&w, true);
+    }
     write_format(&w, talk, schema);
     fl_jw_end(&w, '}');
     fl_json_free(schema);
-    if (talk->body.failed != FL_OK) {
-        return fl_fail(talk->err, talk->body.failed, "the question to the model: %s",
-                       fl_status_text(talk->body.failed));
+    if (talk->wire.body.failed != FL_OK) {
+        talk->reply->too_long = talk->wire.body.failed == FL_LIMIT;
+        return fl_fail(talk->err, talk->wire.body.failed, "the question to the model: %s",
+                       fl_status_text(talk->wire.body.failed));
     }
     return FL_OK;
-}
-
-/* ---- one exchange ---- */
-
-static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
-{
-    struct fl_buf *response = ctx;
-    return fl_buf_add(response, bytes, size * n) == FL_OK ? size * n : 0;
-}
-
-static void free_headers(struct curl_slist *headers)
-{
-    for (struct curl_slist *h = headers; h; h = h->next) {
-        explicit_bzero(h->data, strlen(h->data));
-    }
-    curl_slist_free_all(headers);
-}
-
-static struct curl_slist *make_headers(const struct talk *talk)
-{
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    struct curl_slist *more =
-        headers ? curl_slist_append(headers, "Accept: application/json") : NULL;
-    const char *key = talk->request->api_key;
-    if (more && key && *key) {
-        char line[KEY_CAP + 32];
-        snprintf(line, sizeof line, "%s%s",
-                 talk->address.is_azure ? "api-key: " : "Authorization: Bearer ", key);
-        more = curl_slist_append(headers, line);
-        explicit_bzero(line, sizeof line);
-    }
-    if (!more) {
-        free_headers(headers);
-    }
-    return more ? headers : NULL;
-}
-
-static void set_options(CURL *curl, struct talk *talk, long left_ms, struct curl_slist *headers)
-{
-    curl_easy_setopt(curl, CURLOPT_URL, talk->address.url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, left_ms < CONNECT_MS ? left_ms : CONNECT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, left_ms);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE, (long)RESPONSE_CAP);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "faultline");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, fl_buf_text(&talk->body));
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)talk->body.n);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &talk->response);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, talk->reason);
-    if (talk->address.is_local) {
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    }
-}
-
-static int64_t left_ms(const struct talk *talk)
-{
-    return talk->request->deadline_ms - fl_clock_mono_ms();
-}
-
-static enum fl_status too_late(struct talk *talk)
-{
-    return fl_fail(talk->err, FL_TIMEOUT, "%s: no answer before the deadline", talk->address.shown);
-}
-
-/* Sends the body once; http, code, reason and response tell what came of it. */
-static enum fl_status exchange(struct talk *talk)
-{
-    int64_t left = left_ms(talk);
-    if (left <= 0) {
-        return too_late(talk);
-    }
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl ? make_headers(talk) : NULL;
-    if (!headers) {
-        curl_easy_cleanup(curl);
-        return fl_fail(talk->err, FL_NOMEM, "%s: out of memory", talk->address.shown);
-    }
-    fl_buf_clear(&talk->response);
-    talk->http = 0;
-    talk->retry_after_s = 0;
-    talk->reason[0] = '\0';
-    set_options(curl, talk, (long)left, headers);
-    talk->code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &talk->http);
-    curl_off_t after = 0;
-    if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0) {
-        talk->retry_after_s = after < 86400 ? (long)after : 86400;
-    }
-    curl_easy_cleanup(curl);
-    free_headers(headers);
-    return FL_OK;
-}
-
-/* ---- errors of the endpoint ---- */
-
-static enum fl_status status_of_http(long http)
-{
-    switch (http) {
-    case 401:
-    case 403:
-        return FL_DENIED;
-    case 404:
-        return FL_NOTFOUND;
-    case 408:
-        return FL_TIMEOUT;
-    case 413:
-        return FL_LIMIT;
-    default:
-        return FL_UNAVAILABLE;
-    }
-}
-
-static enum fl_status http_failure(struct talk *talk)
-{
-    if (talk->http >= 300 && talk->http < 400) {
-        return fl_fail(talk->err, FL_UNAVAILABLE, "%s: HTTP %ld, a redirect, which is not followed",
-                       talk->address.shown, talk->http);
-    }
-    struct fl_buf text;
-    fl_buf_init(&text, 1024);
-    fl_client_error_text(fl_buf_str(&talk->response), &text);
-    const char *key = talk->request->api_key;
-    if (key && *key && strstr(fl_buf_text(&text), key)) {
-        fl_buf_clear(&text);
-    }
-    enum fl_status status =
-        fl_fail(talk->err, status_of_http(talk->http), "%s: HTTP %ld%s%s", talk->address.shown,
-                talk->http, text.n ? ": " : "", fl_buf_text(&text));
-    fl_buf_free(&text);
-    return status;
-}
-
-static enum fl_status transport_failure(struct talk *talk)
-{
-    if (talk->response.failed == FL_LIMIT || talk->code == CURLE_FILESIZE_EXCEEDED) {
-        return fl_fail(talk->err, FL_LIMIT, "%s: the response is over %d bytes",
-                       talk->address.shown, RESPONSE_CAP);
-    }
-    if (talk->code == CURLE_OPERATION_TIMEDOUT && left_ms(talk) <= 0) {
-        return too_late(talk);
-    }
-    const char *reason = talk->reason[0] ? talk->reason : curl_easy_strerror(talk->code);
-    return fl_fail(talk->err, FL_UNAVAILABLE, "%s: %s", talk->address.shown, reason);
-}
-
-static bool mentions(struct fl_str body, const char *word)
-{
-    struct fl_str needle = fl_str_of(word);
-    for (; body.n >= needle.n; body = fl_str_skip(body, 1)) {
-        if (strncasecmp(body.p, word, needle.n) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool mentions_any(struct fl_str body, const char *const *words)
-{
-    for (; *words; words++) {
-        if (mentions(body, *words)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- trying again ---- */
-
-static bool may_retry(const struct talk *talk)
-{
-    switch ((int)talk->code) {
-    case CURLE_OK:
-        break;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_OPERATION_TIMEDOUT: /* of the connecting; the rest is the deadline */
-    case CURLE_HTTP2_STREAM:
-        return true;
-    default:
-        return false;
-    }
-    if (talk->http == 429) {
-        return !mentions(fl_buf_str(&talk->response), "insufficient_quota");
-    }
-    return talk->http == 408 || (talk->http >= 500 && talk->http != 501 && talk->http != 505);
-}
-
-/* Sleeps before attempt number `attempt` + 1; false when that would pass the deadline. */
-static bool pause_before(const struct talk *talk, int attempt)
-{
-    int64_t ms = PAUSE_MS << attempt;
-    ms = ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
-    ms -= fl_clock_mono_us() % (ms / 4); /* spreads clients that failed together */
-    if (talk->retry_after_s > 0) {
-        ms = (int64_t)talk->retry_after_s * 1000;
-    }
-    if (ms >= left_ms(talk)) {
-        return false;
-    }
-    struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    while (nanosleep(&wait, &wait) != 0 && left_ms(talk) > 0) {
-    }
-    return true;
-}
-
-static enum fl_status exchange_patiently(struct talk *talk)
-{
-    for (int attempt = 0;; attempt++) {
-        enum fl_status status = exchange(talk);
-        if (status != FL_OK) {
-            return status;
-        }
-        if (attempt == RETRIES || !may_retry(talk) || !pause_before(talk, attempt)) {
-            break;
-        }
-    }
-    return talk->code == CURLE_OK ? FL_OK : transport_failure(talk);
-}
-
-/* ---- negotiation ---- */
-
-/* Changes the field a refusal complains about; false when there is nothing (more) to change. */
-static bool renegotiate(struct talk *talk)
-{
-    static const char *const too_long[] = {"context_length", "maximum context", "context window",
-                                           "context size", NULL};
-    static const char *const format[] = {"response_format", "json_schema", "json_object",
-                                         "json mode",       "structured",  "guided",
-                                         "grammar",         NULL};
-    static const char *const tokens[] = {"max_tokens", "max_completion_tokens", NULL};
-    static const char *const system[] = {
-        "system role",          "role 'system'",         "role \"system\"",
-        "role: system",         "system message",        "system prompt",
-        "roles must alternate", "developer instruction", NULL};
-    struct fl_client_caps *caps = talk->caps;
-    struct fl_str body = fl_buf_str(&talk->response);
-    bool has_format = talk->request->schema.n && caps->json != FL_CLIENT_JSON_NONE;
-    if (mentions_any(body, too_long)) {
-        return false;
-    }
-    if (caps->tokens != FL_CLIENT_TOKENS_NONE && mentions_any(body, tokens)) {
-        caps->tokens = caps->tokens_changed                   ? FL_CLIENT_TOKENS_NONE
-                       : caps->tokens == FL_CLIENT_TOKENS_OLD ? FL_CLIENT_TOKENS_NEW
-                                                              : FL_CLIENT_TOKENS_OLD;
-        caps->tokens_changed = true;
-        return true;
-    }
-    if (!caps->no_temperature && mentions(body, "temperature")) {
-        return caps->no_temperature = true;
-    }
-    if (!caps->no_system && mentions_any(body, system)) {
-        return caps->no_system = true;
-    }
-    /* A refusal that names nothing is blamed on the least common field. */
-    if (has_format && (mentions_any(body, format) || !mentions(body, "model"))) {
-        caps->json =
-            caps->json == FL_CLIENT_JSON_SCHEMA ? FL_CLIENT_JSON_OBJECT : FL_CLIENT_JSON_NONE;
-        return true;
-    }
-    return false;
 }
 
 /* ---- the answer ---- */
@@ -469,35 +156,42 @@ static enum fl_status keep_text(struct talk *talk, const fl_json *root, struct f
     return talk->reply->text.p && talk->reply->model.p
                ? FL_OK
                : fl_fail(talk->err, FL_NOMEM, "%s: out of memory for the answer",
-                         talk->address.shown);
+                         talk->wire.address.shown);
+}
+
+/* What a choice without an answer in it says about why. */
+static enum fl_status no_answer(struct talk *talk, const fl_json *choice)
+{
+    const char *shown = talk->wire.address.shown;
+    struct fl_str reason = fl_json_get_str(choice, "finish_reason");
+    if (fl_json_get_str(fl_json_get(choice, "message"), "refusal").n) {
+        return fl_fail(talk->err, FL_UNAVAILABLE, "%s: the model declined to answer", shown);
+    }
+    if (fl_str_eq(reason, FL_LIT("content_filter"))) {
+        return fl_fail(talk->err, FL_UNAVAILABLE, "%s: a content filter stopped the answer", shown);
+    }
+    return fl_fail(talk->err, FL_SYNTAX, "%s: the answer is empty", shown);
 }
 
 /* *again_r: the answer was cut off by the token limit; a larger one may do. */
 static enum fl_status read_completion(struct talk *talk, const fl_json *root, bool *again_r)
 {
     const fl_json *choice = fl_json_first(fl_json_get(root, "choices"));
-    const fl_json *message = fl_json_get(choice, "message");
-    if (!fl_json_is_object(message)) {
-        return http_failure(talk);
-    }
+    struct fl_str reason = fl_json_get_str(choice, "finish_reason");
+    bool filtered = fl_str_eq(reason, FL_LIT("content_filter"));
     struct fl_buf text;
     fl_buf_init(&text, TEXT_CAP);
-    fl_client_message_text(message, &text);
+    fl_client_message_text(fl_json_get(choice, "message"), &text);
     struct fl_str answer = fl_client_strip_reasoning(fl_buf_str(&text));
-    struct fl_str refusal = fl_json_get_str(message, "refusal");
-    *again_r = fl_str_eq(fl_json_get_str(choice, "finish_reason"), FL_LIT("length"));
-    enum fl_status status;
+    *again_r = fl_str_eq(reason, FL_LIT("length"));
+    enum fl_status status = FL_OK;
     if (text.failed != FL_OK) {
-        status = fl_fail(talk->err, text.failed, "%s: the answer is too long", talk->address.shown);
-    } else if (answer.n) {
+        status =
+            fl_fail(talk->err, text.failed, "%s: the answer is too long", talk->wire.address.shown);
+    } else if (answer.n && !filtered) {
         status = keep_text(talk, root, answer);
-    } else if (refusal.n) {
-        status = fl_fail(talk->err, FL_UNAVAILABLE, "%s: the model declined to answer",
-                         talk->address.shown);
-    } else {
-        status = *again_r ? FL_OK
-                          : fl_fail(talk->err, FL_SYNTAX, "%s: the answer is empty",
-                                    talk->address.shown);
+    } else if (!*again_r) {
+        status = no_answer(talk, choice);
     }
     fl_buf_free(&text);
     return status;
@@ -505,26 +199,50 @@ static enum fl_status read_completion(struct talk *talk, const fl_json *root, bo
 
 static enum fl_status read_response(struct talk *talk, bool *again_r)
 {
+    const char *shown = talk->wire.address.shown;
     fl_json *root = NULL;
     struct fl_err syntax = {.status = FL_OK};
     *again_r = false;
-    if (fl_json_parse(fl_buf_str(&talk->response), "response", &root, &syntax) != FL_OK) {
-        return fl_fail(talk->err, FL_SYNTAX, "%s: the response is not a chat completion (%s)",
-                       talk->address.shown, syntax.msg);
+    if (fl_client_wire_leaks(&talk->wire)) {
+        return fl_fail(talk->err, FL_SYNTAX, "%s: the answer repeats the API key", shown);
     }
-    enum fl_status status;
-    if (fl_json_get(root, "choices")) {
+    if (fl_json_parse(fl_client_wire_text(&talk->wire), "response", &root, &syntax) != FL_OK) {
+        return fl_fail(talk->err, FL_SYNTAX, "%s: the response is not a chat completion (%s)",
+                       shown, syntax.msg);
+    }
+    enum fl_status status = FL_SYNTAX;
+    if (fl_json_is_object(fl_json_get(fl_json_first(fl_json_get(root, "choices")), "message"))) {
         talk->reply->calls++;
         count_usage(talk, root);
         status = read_completion(talk, root, again_r);
-    } else if (fl_json_get(root, "error") || fl_json_get(root, "message")) {
-        status = http_failure(talk);
     } else {
-        status = fl_fail(talk->err, FL_SYNTAX, "%s: the response is not a chat completion",
-                         talk->address.shown);
+        fl_fail(talk->err, status, "%s: the response is not a chat completion", shown);
     }
     fl_json_free(root);
     return status;
+}
+
+/* ---- the exchange ---- */
+
+/* The refusal for good. What was tried did not help, so it is no knowledge to keep. */
+static enum fl_status give_up(struct talk *talk)
+{
+    struct fl_str complaint = fl_buf_str(&talk->wire.complaint);
+    *talk->caps = talk->before;
+    talk->reply->too_long =
+        fl_client_too_long(complaint, &talk->reply->context_tokens) || talk->wire.refused == 413;
+    return fl_client_wire_refusal(&talk->wire);
+}
+
+/* Whether another way of asking may do; no guesses unless the endpoint says that the request is at
+ * fault. */
+static bool renegotiate(struct talk *talk)
+{
+    long refused = talk->wire.refused;
+    bool at_fault = talk->wire.http == 400 || talk->wire.http == 422;
+    return (refused == 400 || refused == 422 || refused == 500 || refused == 501) &&
+           fl_client_caps_change(talk->caps, fl_buf_str(&talk->wire.complaint),
+                                 talk->request->schema.n > 0, at_fault);
 }
 
 /* Asks until the endpoint answers, refuses for good, or the rounds are used up. */
@@ -534,16 +252,16 @@ static enum fl_status converse(struct talk *talk)
     for (int round = 0; round < ROUNDS; round++) {
         enum fl_status status = write_body(talk);
         if (status == FL_OK) {
-            status = exchange_patiently(talk);
+            status = fl_client_wire_post(&talk->wire);
         }
         if (status != FL_OK) {
             return status;
         }
-        if ((talk->http == 400 || talk->http == 422) && renegotiate(talk)) {
-            continue;
-        }
-        if (talk->http != 200) {
-            return http_failure(talk);
+        if (talk->wire.refused) {
+            if (renegotiate(talk)) {
+                continue;
+            }
+            break;
         }
         bool again = false;
         status = read_response(talk, &again);
@@ -554,13 +272,13 @@ static enum fl_status converse(struct talk *talk)
             return talk->reply->text.n
                        ? FL_OK
                        : fl_fail(talk->err, FL_LIMIT, "%s: the answer does not fit into %d tokens",
-                                 talk->address.shown, talk->max_tokens);
+                                 talk->wire.address.shown, talk->max_tokens);
         }
         enlarged = true;
         talk->reply->text = (struct fl_str){NULL, 0};
         talk->max_tokens *= 4;
     }
-    return http_failure(talk);
+    return give_up(talk);
 }
 
 enum fl_status fl_client_chat(const struct fl_client_request *request, struct fl_client_caps *caps,
@@ -572,23 +290,20 @@ enum fl_status fl_client_chat(const struct fl_client_request *request, struct fl
                         .reply = reply,
                         .arena = arena,
                         .err = err,
-                        .max_tokens = request->max_tokens > 0 ? request->max_tokens : 2000};
+                        .max_tokens = request->max_tokens > 0 ? request->max_tokens : MAX_TOKENS};
     reply->text = (struct fl_str){NULL, 0};
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        return fl_fail(err, FL_INTERNAL, "libcurl (libcurl.so.4) cannot be loaded or does not start");
-    }
-    fl_buf_init(&talk.body, REQUEST_CAP);
-    fl_buf_init(&talk.response, RESPONSE_CAP);
-    enum fl_status status = check_request(&talk);
+    reply->too_long = false;
+    reply->context_tokens = 0;
+    enum fl_status status =
+        fl_client_wire_open(&talk.wire, request, "/chat/completions", RESPONSE_CAP, err);
     if (status == FL_OK) {
-        guess_caps(&talk);
+        fl_client_caps_guess(caps, talk.wire.address.is_openai || talk.wire.address.is_azure);
+        talk.before = *caps;
         status = converse(&talk);
     }
     if (status != FL_OK) {
         reply->text = (struct fl_str){NULL, 0};
     }
-    fl_buf_free(&talk.response);
-    fl_buf_free(&talk.body);
-    curl_global_cleanup();
+    fl_client_wire_close(&talk.wire);
     return status;
 }

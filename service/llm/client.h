@@ -3,18 +3,22 @@
  *
  * Bounds: connecting takes at most 10 s, everything (retries, waiting, renegotiation) ends at the
  * given deadline, a response has at most 2 MiB. Only http and https, certificates are checked,
- * redirects are not followed. Connection failures and HTTP 408, 429, 5xx are tried again, twice at
- * most, after Retry-After or an increasing pause. When a 400 or 422 complains about a field, that
- * field is sent differently and the endpoint is asked again; what was found out stays in the
- * struct fl_client_caps, which the caller keeps between questions.
+ * redirects are not followed. Connection failures and HTTP 408, 409, 429, 5xx are tried again,
+ * twice at most, unless x-should-retry, a used-up quota or a question too long speak against it;
+ * the pause is what retry-after-ms or Retry-After say when that is 60 s at most (longer: given up
+ * at once), else an increasing one. When a 400 or 422 complains about a field, that field is sent
+ * differently and the endpoint is asked again; what led to an answer stays in the struct
+ * fl_client_caps, which the caller keeps between questions.
  *
  * The key travels in a header and nowhere else; messages of the endpoint are redacted before they
- * reach err. Safe from several threads, each with its own arguments. */
+ * reach err, and an answer that repeats the key is refused. Safe from several threads, each with
+ * its own arguments. */
 #pragma once
 #include "service/base/arena.h"
 #include "service/base/buf.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
+#include "service/llm/client_caps.h"
 
 #include <stdint.h>
 
@@ -24,8 +28,11 @@ struct fl_client_message {
 };
 
 struct fl_client_request {
-    const char *base_url; /* "https://host/v1"; a query (?api-version=...) is kept */
-    const char *api_key;  /* NULL or "": no Authorization header */
+    const char *base_url;       /* "https://host/v1"; a query (?api-version=...) is kept */
+    const char *api_key;        /* NULL or "": no Authorization header */
+    const char *const *headers; /* more of them, "Name: value", up to NULL; NULL: none */
+    const char *ca_file;        /* PEM bundle in place of the system's; NULL: the system's */
+    const char *cert_file;      /* our certificate with its key, PEM; NULL: none */
     const char *model;
     const struct fl_client_message *messages;
     size_t messages_n;
@@ -36,29 +43,19 @@ struct fl_client_request {
     int warmth; /* temperature in tenths */
 };
 
-enum fl_client_json { FL_CLIENT_JSON_SCHEMA, FL_CLIENT_JSON_OBJECT, FL_CLIENT_JSON_NONE };
-enum fl_client_tokens { FL_CLIENT_TOKENS_OLD, FL_CLIENT_TOKENS_NEW, FL_CLIENT_TOKENS_NONE };
-
-/* What the endpoint is believed to understand; start with {0}. */
-struct fl_client_caps {
-    bool guessed; /* from the host name */
-    enum fl_client_json json;
-    enum fl_client_tokens tokens; /* max_tokens, max_completion_tokens, neither */
-    bool tokens_changed;
-    bool no_temperature;
-    bool no_system; /* the system text goes in front of the user's */
-};
-
 struct fl_client_reply {
     struct fl_str text;  /* reasoning taken off; in the arena */
     struct fl_str model; /* as the endpoint calls it; in the arena */
     long calls;          /* answers received; added to, also when the call fails in the end */
     long prompt_tokens, completion_tokens; /* added to when the endpoint tells */
+    bool too_long;       /* FL_LIMIT because of the question: a shorter one may be answered */
+    long context_tokens; /* then, how many tokens the endpoint takes in all; 0: it does not say */
 };
 
 /* Asks and waits. On failure reply->text is empty and err names the endpoint and the reason:
  * FL_USAGE (configuration), FL_DENIED (401, 403), FL_NOTFOUND (404), FL_TIMEOUT, FL_UNAVAILABLE,
- * FL_LIMIT (too long, either way), FL_SYNTAX (the response is not a chat completion). */
+ * FL_LIMIT (too long, either way; see reply->too_long), FL_SYNTAX (the response is not a chat
+ * completion). */
 enum fl_status fl_client_chat(const struct fl_client_request *request, struct fl_client_caps *caps,
                               struct fl_arena *arena, struct fl_client_reply *reply,
                               struct fl_err *err) FL_MUST_USE;

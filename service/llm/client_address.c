@@ -25,24 +25,36 @@ static bool has_control(const char *text)
 static void note_host(struct fl_client_address *out, const char *host)
 {
     out->is_openai = strcasecmp(host, "api.openai.com") == 0;
-    out->is_azure = ends_with(host, ".openai.azure.com");
+    out->is_azure = ends_with(host, ".openai.azure.com") ||
+                    ends_with(host, ".cognitiveservices.azure.com") ||
+                    ends_with(host, ".services.ai.azure.com");
     out->is_local = strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
                     strcmp(host, "[::1]") == 0;
 }
 
-static bool set_path(CURLU *url)
+/* The path without slashes at its end and without the leaf of any of our questions. */
+static int stem_of(const char *path)
 {
-    static const char leaf[] = "/chat/completions";
+    static const char *const leaves[] = {"/chat/completions", "/embeddings"};
+    struct fl_str stem = fl_str_of(path);
+    while (fl_str_ends(stem, FL_LIT("/"))) {
+        stem.n--;
+    }
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
+        struct fl_str leaf = fl_str_of(leaves[i]);
+        stem.n -= fl_str_ends(stem, leaf) ? leaf.n : 0;
+    }
+    return (int)stem.n;
+}
+
+static bool set_path(CURLU *url, const char *leaf)
+{
     char *path = NULL;
     if (curl_url_get(url, CURLUPART_PATH, &path, 0) != CURLUE_OK) {
         return false;
     }
-    size_t n = strlen(path);
-    while (n && path[n - 1] == '/') {
-        path[--n] = '\0';
-    }
     char full[FL_CLIENT_URL_CAP];
-    int length = snprintf(full, sizeof full, "%s%s", path, ends_with(path, leaf) ? "" : leaf);
+    int length = snprintf(full, sizeof full, "%.*s%s", stem_of(path), path, leaf);
     curl_free(path);
     return length > 0 && (size_t)length < sizeof full &&
            curl_url_set(url, CURLUPART_PATH, full, 0) == CURLUE_OK;
@@ -60,7 +72,8 @@ static bool copy_url(CURLU *url, char out[static FL_CLIENT_URL_CAP])
 }
 
 /* Null when the address is good, else what is wrong with it. */
-static const char *take(CURLU *url, const char *base, struct fl_client_address *out)
+static const char *take(CURLU *url, const char *base, const char *leaf,
+                        struct fl_client_address *out)
 {
     if (has_control(base) || curl_url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK) {
         return "not a URL";
@@ -83,14 +96,14 @@ static const char *take(CURLU *url, const char *base, struct fl_client_address *
     }
     note_host(out, part);
     curl_free(part);
-    bool fits = set_path(url) && curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
-                copy_url(url, out->url) &&
-                curl_url_set(url, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
-                copy_url(url, out->shown);
+    bool fits =
+        set_path(url, leaf) && curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
+        copy_url(url, out->url) && curl_url_set(url, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
+        copy_url(url, out->shown);
     return fits ? NULL : "too long";
 }
 
-enum fl_status fl_client_address(const char *base, struct fl_client_address *out,
+enum fl_status fl_client_address(const char *base, const char *leaf, struct fl_client_address *out,
                                  struct fl_err *err)
 {
     if (!base || !*base) {
@@ -101,7 +114,7 @@ enum fl_status fl_client_address(const char *base, struct fl_client_address *out
         return fl_fail(err, FL_NOMEM, "model endpoint: out of memory");
     }
     *out = (struct fl_client_address){.is_local = false};
-    const char *fault = take(url, base, out);
+    const char *fault = take(url, base, leaf, out);
     curl_url_cleanup(url);
     return fault ? fl_fail(err, FL_USAGE, "model endpoint address (OPENAI_BASE_URL): %s", fault)
                  : FL_OK;

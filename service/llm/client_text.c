@@ -1,93 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/llm/client_text.h"
 
-#include "service/llm/redact.h"
-
-/* The message inside an error body, or {NULL,0}: {"error":{"message"}}, {"error":"..."},
- * {"message"}, {"detail":"..."}, {"detail":[{"msg"}]}. */
-static struct fl_str error_message(const fl_json *root)
-{
-    const fl_json *error = fl_json_get(root, "error");
-    const fl_json *detail = fl_json_get(root, "detail");
-    const struct fl_str found[] = {
-        fl_json_get_str(error, "message"),
-        fl_json_str(error),
-        fl_json_get_str(root, "message"),
-        fl_json_str(detail),
-        fl_json_get_str(fl_json_is_array(detail) ? fl_json_first(detail) : detail, "msg"),
-    };
-    for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
-        if (found[i].n) {
-            return found[i];
-        }
-    }
-    return (struct fl_str){NULL, 0};
-}
-
-/* HTML and plain text: tags dropped. */
-static void add_plain(struct fl_str body, struct fl_buf *out)
-{
-    bool in_tag = false;
-    for (size_t i = 0; i < body.n && out->n < 1024; i++) {
-        if (body.p[i] == '<' || (in_tag && body.p[i] == '>')) {
-            in_tag = body.p[i] == '<';
-            fl_buf_add_text(out, " ");
-        } else if (!in_tag) {
-            fl_buf_add(out, &body.p[i], 1);
-        }
-    }
-}
-
-static void squeeze(struct fl_str text, size_t limit, struct fl_buf *out)
-{
-    text = fl_str_trim(text);
-    bool blank = false;
-    for (size_t i = 0; i < text.n && out->n < limit; i++) {
-        if (fl_is_space(text.p[i])) {
-            blank = true;
-            continue;
-        }
-        if (blank) {
-            fl_buf_add_text(out, " ");
-        }
-        blank = false;
-        fl_buf_add(out, &text.p[i], 1);
-    }
-}
-
-void fl_client_error_text(struct fl_str body, struct fl_buf *out)
-{
-    enum { SHOWN = 300 };
-    struct fl_buf plain;
-    struct fl_buf line;
-    struct fl_buf clean;
-    fl_buf_init(&plain, 4096);
-    fl_buf_init(&line, 4096);
-    fl_buf_init(&clean, 4096);
-    fl_json *root = NULL;
-    struct fl_err ignored = {.status = FL_OK};
-    struct fl_str message = {NULL, 0};
-    if (fl_json_parse(body, "response", &root, &ignored) == FL_OK) {
-        message = error_message(root);
-    }
-    if (!message.n) {
-        add_plain(body, &plain);
-        message = fl_buf_str(&plain);
-    }
-    squeeze(message, 1024, &line);
-    struct fl_redact redact;
-    fl_redact_init(&redact);
-    if (fl_redact_add(&redact, fl_buf_str(&line), &clean) == FL_OK) {
-        struct fl_str shown = fl_buf_str(&clean);
-        shown.n = shown.n < SHOWN ? shown.n : SHOWN;
-        fl_buf_add_str(out, shown);
-    }
-    fl_json_free(root);
-    fl_buf_free(&clean);
-    fl_buf_free(&line);
-    fl_buf_free(&plain);
-}
-
 struct fl_str fl_client_strip_reasoning(struct fl_str text)
 {
     static const char *const ends[] = {"</think>", "</thinking>", "</reasoning>"};
@@ -105,8 +18,7 @@ struct fl_str fl_client_strip_reasoning(struct fl_str text)
     return fl_str_trim(text);
 }
 
-/* Content as a string, or as parts of which the text ones count. */
-static void add_content(const fl_json *content, struct fl_buf *out)
+void fl_client_content(const fl_json *content, struct fl_buf *out)
 {
     fl_buf_add_str(out, fl_json_is_string(content) ? fl_json_str(content) : FL_LIT(""));
     if (!fl_json_is_array(content)) {
@@ -136,10 +48,30 @@ static void add_stray_content(const fl_json *message, struct fl_buf *out)
     }
 }
 
+/* The arguments of a call: a string by the book, an object from some servers. */
+static bool add_arguments(const fl_json *function, struct fl_buf *out)
+{
+    const fl_json *arguments = fl_json_get(function, "arguments");
+    if (fl_json_is_object(arguments)) {
+        struct fl_jw w;
+        fl_jw_init(&w, out, false);
+        fl_jw_json(&w, arguments);
+        return true;
+    }
+    fl_buf_add_str(out, fl_json_is_string(arguments) ? fl_json_str(arguments) : FL_LIT(""));
+    return fl_json_str(arguments).n > 0;
+}
+
 void fl_client_message_text(const fl_json *message, struct fl_buf *out)
 {
-    add_content(fl_json_get(message, "content"), out);
-    if (fl_str_trim(fl_buf_str(out)).n == 0) {
+    fl_client_content(fl_json_get(message, "content"), out);
+    if (fl_client_strip_reasoning(fl_buf_str(out)).n || out->failed != FL_OK) {
+        return;
+    }
+    fl_buf_clear(out);
+    const fl_json *call = fl_json_first(fl_json_get(message, "tool_calls"));
+    if (!add_arguments(fl_json_get(call, "function"), out) &&
+        !add_arguments(fl_json_get(message, "function_call"), out)) {
         add_stray_content(message, out);
     }
 }

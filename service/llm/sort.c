@@ -104,6 +104,9 @@ static enum fl_status vote(struct question *q, struct fl_err *err)
     const struct fl_client_message messages[] = {{"system", q->system}, {"user", q->user}};
     struct fl_client_request request = {.base_url = q->config->base_url,
                                         .api_key = q->config->api_key,
+                                        .headers = q->config->headers,
+                                        .ca_file = q->config->ca_file,
+                                        .cert_file = q->config->cert_file,
                                         .model = q->config->model,
                                         .messages = messages,
                                         .messages_n = 2,
@@ -121,9 +124,9 @@ enum fl_status fl_sort(const struct fl_ask_config *config, struct fl_sort_kind *
                        struct fl_err *err)
 {
     struct fl_talk talk;
-    int seconds = config->deadline_s > 0 ? config->deadline_s : DEADLINE_S;
     struct question q = {.config = config, .arena = arena,
-                         .deadline_ms = fl_clock_mono_ms() + (int64_t)seconds * 1000,
+                         .deadline_ms = config->deadline_ms ? config->deadline_ms
+                                                            : fl_clock_mono_ms() + DEADLINE_S * 1000,
                          .warmth = votes > 1 ? WARM : 0};
     *out = (struct fl_sort_report){.calls = 0};
     enum fl_status status = fl_talk_open(&talk, config->prompts_dir, "routine", err);

@@ -691,6 +691,24 @@ def test_config(c):
     for setting, source, value in (("base_url", "environment", "http://127.0.0.1:9/v1"), ("model", "configuration file", "from-file"), ("deadline_seconds", "configuration file", "7"), ("state", "environment", c.state)):
         row = next((r for r in out.splitlines() if r.startswith(setting)), "")
         c.check(source in row and row.rstrip().endswith(value), "%s: %r" % (setting, row))
+    key = c.write("key", "sk-filed-value\n")
+    c.env["OPENAI_API_KEY_FILE"] = key
+    row = next(r for r in c.run("config").out.splitlines() if r.startswith("api_key "))
+    c.check("environment" in row, "a key beside the name of its file: %r" % row)
+    del c.env["OPENAI_API_KEY"]
+    c.env["FAULTLINE_HEADERS"] = "X-Title: faultline\nX-Token: header-secret"
+    out = c.run("config").out
+    row = next(r for r in out.splitlines() if r.startswith("api_key "))
+    c.check("api_key_file" in row and row.endswith("(set, hidden)"), "key from its file: %r" % row)
+    c.check("sk-filed" not in out and "header-secret" not in out, "config shows a secret")
+    os.chmod(key, 0o622)
+    c.run("config", status=3, says="only this user can write")
+    os.chmod(key, 0o600)
+    c.env["OPENAI_API_KEY_FILE"] = c.write("no-key", "\n")
+    c.run("config", status=3, says="empty")
+    c.env["OPENAI_API_KEY_FILE"] = os.path.join(c.folder, "nowhere")
+    c.run("config", status=3, says="nowhere")
+    del c.env["OPENAI_API_KEY_FILE"], c.env["FAULTLINE_HEADERS"]
     c.env["FAULTLINE_CONFIG"] = c.write("bad.json", '{"modle": "x"}')
     c.run("config", status=3, says=["bad.json", "modle"])
     c.env["FAULTLINE_CONFIG"] = c.write("bad2.json", '{"model": ')

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pretended OpenAI-compatible chat endpoint, good and bad.
 
-    fake_llm.py --port 0 --mode MODE [--needle TEXT --cause SLUG] [--record FILE]
+    fake_llm.py --port 0 --mode MODE [--needle TEXT --cause SLUG] [--record FILE] [--tls FILE]
 
-Prints the port on its first line, then serves until it is killed. Modes:
+Prints the port on its first line, then serves until it is killed. A path that begins with /mode/MODE/ANYTHING is
+served in that mode, with a count of requests of its own. With --tls, a self-signed certificate for 127.0.0.1 is put
+into FILE (it needs the program openssl). Modes:
   good          answers with --cause, citing the first line that contains --needle
   rubbish       the answer is prose, not JSON        html        a proxy's HTML page with status 200
   refuse        closes the connection                stall       takes the request, never answers
@@ -20,15 +22,22 @@ Prints the port on its first line, then serves until it is killed. Modes:
   sort          calls kinds of lines routine that hold a word of --routine, in every second answer also
                 those of --waver; a line with OBEY: makes it call all of them routine
   injection     obeys the log: a line with OBEY: {json} is the answer, without JSON the worst one
+  and those of faulty.py; POST .../embeddings has modes of its own there (embed_*, good unless named)
 Each request is recorded as one line of JSON {"path", "headers", "body"}.
 """
 import argparse
 import json
+import os
 import re
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import faulty
 
 LINE = re.compile(r"^L(\d+) (?:\[rank \d+\] )?(.*)$")
 UNSAFE = {"cause": "healthy", "action": "none", "confidence": 1.0, "rule_pattern": "(?s).", "filter_pattern": "."}
@@ -80,7 +89,7 @@ def obey(args, lines):
     return answer(args, lines)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(faulty.Odd, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def send(self, code, data, kind="application/json", headers=()):
@@ -96,12 +105,17 @@ class Handler(BaseHTTPRequestHandler):
     def fail(self, status, message, headers=(), **more):
         self.send(status, json.dumps({"error": dict({"message": message, "type": "invalid_request_error"}, **more)}), headers=headers)
 
+    def completion(self, content, reason="stop", message=None):
+        return json.dumps({"id": "chatcmpl-1", "object": "chat.completion", "model": "fake-model",
+                           "choices": [{"index": 0, "finish_reason": reason,
+                                        "message": message or {"role": "assistant", "content": content}}],
+                           "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}})
+
     def complete(self, content, reason="stop", message=None):
-        body = {"id": "chatcmpl-1", "object": "chat.completion", "model": "fake-model",
-                "choices": [{"index": 0, "finish_reason": reason,
-                             "message": message or {"role": "assistant", "content": content}}],
-                "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}
-        self.send(200, json.dumps(body))
+        self.send(200, self.completion(content, reason, message))
+
+    def good(self, **changes):
+        return answer(self.server.args, self.lines, **changes)
 
     def do_GET(self):
         self.record(b"")
@@ -110,22 +124,30 @@ class Handler(BaseHTTPRequestHandler):
     def record(self, body):
         args = self.server.args
         with self.server.lock:
-            self.server.count += 1
+            self.server.counts[self.place()] = self.server.counts.get(self.place(), 0) + 1
             if args.record:
                 with open(args.record, "a") as f:
                     f.write(json.dumps({"path": self.path, "headers": dict(self.headers), "body": body.decode("utf-8", "replace")}) + "\n")
-            return self.server.count
+            return self.server.counts[self.place()]
+
+    def place(self):
+        """The mode that the path asks for, and what it calls itself."""
+        m = re.match(r"/mode/([\w-]+)/\w+", self.path)
+        return m.group(0, 1) if m else ("", self.server.args.mode)
 
     def do_POST(self):
         args = self.server.args
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         n = self.record(body)
+        mode = self.place()[1].replace("-", "_")
         try:
             request = json.loads(body)
-            lines = log_lines(request["messages"])
+            if self.path.split("?")[0].endswith("/embeddings"):
+                return getattr(self, "embed_" + mode, self.embed_good)(request, request["input"])
+            self.lines = log_lines(request["messages"])
         except (ValueError, KeyError, TypeError) as e:
             return self.fail(400, "bad request: %s" % e)
-        getattr(self, "mode_" + args.mode.replace("-", "_"))(args, request, lines, n)
+        getattr(self, "mode_" + mode)(args=args, request=request, lines=self.lines, n=n)
 
     def mode_good(self, args, request, lines, n):
         self.complete(answer(args, lines))
@@ -221,13 +243,27 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64
 
     def handle_error(self, request, client_address):
         pass  # clients that hang up are what we are here for
 
 
+def certify(path, days):
+    """A self-signed certificate for path; one of less than no days has expired."""
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    with tempfile.TemporaryDirectory() as folder:
+        key, asked = os.path.join(folder, "key"), os.path.join(folder, "asked")
+        for command in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", asked, *subject],
+                        ["x509", "-req", "-in", asked, "-signkey", key, "-days", str(days), "-copy_extensions", "copy", "-out", path]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path, key)
+    return context
+
+
 def main():
-    modes = sorted(n[5:].replace("_", "-") for n in dir(Handler) if n.startswith("mode_"))
+    modes = faulty.names(Handler)
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--port", type=int, default=0)
     ap.add_argument("--mode", choices=modes, default="good")
@@ -239,9 +275,13 @@ def main():
     ap.add_argument("--pattern", default="", help="proposed rule; the needle when not given")
     ap.add_argument("--filter-needle", default="")
     ap.add_argument("--record", default="")
+    ap.add_argument("--tls", default="")
+    ap.add_argument("--tls-days", type=int, default=2)
     args = ap.parse_args()
     server = Server(("127.0.0.1", args.port), Handler)
-    server.args, server.count, server.lock = args, 0, threading.Lock()
+    server.args, server.counts, server.lock = args, {}, threading.Lock()
+    if args.tls:
+        server.socket = certify(args.tls, args.tls_days).wrap_socket(server.socket, server_side=True)
     print(server.server_address[1], flush=True)
     try:
         server.serve_forever()

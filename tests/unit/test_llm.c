@@ -6,6 +6,7 @@
 #include "service/llm/ask.h"
 #include "service/llm/talk.h"
 #include "service/llm/client_address.h"
+#include "service/llm/client_error.h"
 #include "service/llm/client_text.h"
 #include "service/llm/redact.h"
 
@@ -472,12 +473,12 @@ TEST(addresses_are_checked)
     struct fl_client_address address;
     for (size_t i = 0; i < COUNT(good); i++) {
         err = (struct fl_err){.status = FL_OK};
-        CHECK_EQ_INT(fl_client_address(good[i][0], &address, &err), FL_OK);
+        CHECK_EQ_INT(fl_client_address(good[i][0], "/chat/completions", &address, &err), FL_OK);
         CHECK_EQ_STR(address.url, good[i][1]);
         CHECK(!strchr(address.shown, '?'));
     }
     for (size_t i = 0; i < COUNT(bad); i++) {
-        CHECK_EQ_INT(fl_client_address(bad[i], &address, NULL), FL_USAGE);
+        CHECK_EQ_INT(fl_client_address(bad[i], "/chat/completions", &address, NULL), FL_USAGE);
     }
 }
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Around a question to a model: may it be asked at all (the day's budget, an endpoint that kept
+ * failing), is somebody asking the same just now, what was answered before, and what it cost. All of
+ * it is kept in the state folder; without one nothing is known, and nothing is refused.
+ * Threads: one question, one thread; processes: any number. */
+#pragma once
+#include "rag/asked.h"
+#include "service/config.h"
+#include "service/llm/ask.h"
+#include "service/llm/client.h"
+
+/* FL_ASKING_FAULTS in a row close an endpoint for FL_ASKING_CLOSED_S seconds, doubled with each
+ * further one up to FL_ASKING_CLOSED_MOST_S. */
+enum { FL_ASKING_FAULTS = 3, FL_ASKING_CLOSED_S = 60, FL_ASKING_CLOSED_MOST_S = 3600 };
+
+struct fl_asking {
+    struct fl_incidents *store; /* borrowed; NULL: no memory */
+    struct fl_arena *arena;
+    char name[640]; /* of the endpoint */
+    struct fl_endpoint endpoint;
+    struct fl_client_caps caps;
+    struct fl_ask_memory memory;
+    struct fl_ask_config how;
+    int lock;
+    int64_t began_us;
+};
+
+/* How to reach the endpoint of the settings, until the deadline of the settings from now on. */
+struct fl_ask_config fl_asking_config(const struct fl_config *config, struct fl_arena *arena);
+
+/* Waits for the process that asks about the same fingerprint, until the deadline at most. */
+void fl_asking_begin(struct fl_asking *asking, const struct fl_config *config,
+                     struct fl_incidents *store, const char *fingerprint, struct fl_arena *arena);
+
+/* FL_DENIED: not now, err says why. */
+enum fl_status fl_asking_allowed(struct fl_asking *asking, const struct fl_config *config,
+                                 struct fl_err *err) FL_MUST_USE;
+
+/* Keeps what was found out and spent. status and err: of the question. */
+void fl_asking_note(struct fl_asking *asking, enum fl_status status, const struct fl_err *err,
+                    const struct fl_ask_answer *answer);
+void fl_asking_end(struct fl_asking *asking);
