@@ -310,6 +310,19 @@ TEST(certificates_are_checked)
     }
 }
 
+TEST(a_certificate_is_shown)
+{
+    struct fl_client_reply reply;
+    struct fl_client_request request = request_to("certified", &tls);
+    request.ca_file = certificate;
+    if (tls.port) {
+        CHECK_EQ_INT(ask(&request, &reply), FL_DENIED);
+        err = (struct fl_err){.status = FL_OK};
+        request.cert_file = certificate;
+        CHECK_EQ_INT(ask(&request, &reply), FL_OK);
+    }
+}
+
 TEST(headers_are_sent_and_checked)
 {
     struct fl_client_reply reply;
@@ -416,6 +429,7 @@ int main(void)
     RUN(refusals_have_their_status);
     RUN(what_did_not_help_is_forgotten);
     RUN(certificates_are_checked);
+    RUN(a_certificate_is_shown);
     RUN(headers_are_sent_and_checked);
     RUN(texts_become_vectors);
     RUN(bad_vectors_are_refused);
