@@ -172,28 +172,25 @@ void fl_client_complaint(struct fl_str body, struct fl_buf *out)
     fl_json_free(root);
 }
 
-static bool is_status(double code)
+/* What an error's code says, as a number or in digits. */
+static long status_of(const fl_json *code)
 {
-    return code >= 400 && code < 600;
+    struct fl_str digits = fl_json_str(code);
+    double status = fl_json_num(code, 0);
+    long number = 0;
+    if (fl_str_take_number(&digits, &number)) {
+        status = (double)number;
+    }
+    return status >= 400 && status < 600 ? (long)status : 400;
 }
 
 long fl_client_hidden_error(struct fl_str body)
 {
     fl_json *root = NULL;
     const fl_json *top = open_body(body, &root);
-    const fl_json *answer = fl_json_get(top, "choices");
-    answer = answer ? answer : fl_json_get(top, "data");
-    long status = 0;
-    if (!answer && error_message(top).n) {
-        const fl_json *code = fl_json_get(error_of(top), "code");
-        struct fl_str digits = fl_json_str(code);
-        long number = 0;
-        fl_str_take_number(&digits, &number);
-        number = fl_json_is_number(code) && is_status(fl_json_num(code, 0))
-                     ? (long)fl_json_num(code, 0)
-                     : number;
-        status = is_status((double)number) ? number : 400;
-    }
+    bool answered = fl_json_get(top, "choices") || fl_json_get(top, "data");
+    long status =
+        !answered && error_message(top).n ? status_of(fl_json_get(error_of(top), "code")) : 0;
     fl_json_free(root);
     return status;
 }
@@ -246,7 +243,7 @@ static long size_near(struct fl_str text)
 
 bool fl_client_too_long(struct fl_str complaint, long *tokens_r)
 {
-    /* Those in front of their number, then those that stand without one. */
+    /* What stands in front of the size, and what says that it is about the size at all. */
     static const char *const sized[] = {"maximum context length",
                                         "context length",
                                         "context window",

@@ -63,7 +63,7 @@ class Fake:
 class Run:
     """One `faultline diagnose` and what came of it."""
 
-    def __init__(self, folder, url, *flags, extra=(), log="job.log"):
+    def __init__(self, folder, url, *flags, extra=(), log="job.log", env_more=()):
         self.state = os.path.join(folder, "state")
         warm(self.state)
         path = os.path.join(folder, log)
@@ -75,6 +75,7 @@ class Run:
             env.update(OPENAI_BASE_URL=url, OPENAI_API_KEY=KEY, FAULTLINE_MODEL="fake-model")
         if "FAULTLINE_SHARE" in os.environ:
             env["FAULTLINE_SHARE"] = os.environ["FAULTLINE_SHARE"]
+        env.update(env_more)
         began = time.monotonic()
         done = subprocess.run([BINARY, "diagnose", "--format", "json", "--state", self.state, *flags, path], env=env, capture_output=True, timeout=DEADLINE + 20)
         self.seconds = time.monotonic() - began

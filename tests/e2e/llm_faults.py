@@ -135,6 +135,13 @@ def test_no_such_host(bench, folder):
     stands(bench, llm.Run(folder, "http://no-such-host.invalid/v1"))
 
 
+def test_slow_names(bench, folder):
+    shim = os.environ.get("FL_SLOW_NAMES", "")
+    if os.path.exists(shim):
+        asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        stands(bench, llm.Run(folder, "http://slow.example/v1", env_more={"LD_PRELOAD": shim, "ASAN_OPTIONS": asan}))
+
+
 TESTS = {name[5:]: value for name, value in list(globals().items()) if name.startswith("test_")}
 TESTS.update({"fault_" + m: fault(m, *rest) for m, rest in FAULTS.items()})
 TESTS.update({"mends_" + m: mends(m, n) for m, n in MENDS.items()})

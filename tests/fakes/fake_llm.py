@@ -5,8 +5,8 @@
     fake_llm.py --port 0 --mode MODE [--needle TEXT --cause SLUG] [--record FILE] [--tls FILE]
 
 Prints the port on its first line, then serves until it is killed. A path that begins with /mode/MODE/ANYTHING is
-served in that mode, with a count of requests of its own. With --tls, a self-signed certificate for 127.0.0.1 is put
-into FILE (it needs the program openssl). Modes:
+served in that mode, with a count of requests of its own. With --tls, a self-signed certificate for 127.0.0.1 and its
+key are put into FILE (it needs the program openssl). Modes:
   good          answers with --cause, citing the first line that contains --needle
   rubbish       the answer is prose, not JSON        html        a proxy's HTML page with status 200
   refuse        closes the connection                stall       takes the request, never answers
@@ -250,15 +250,19 @@ class Server(ThreadingHTTPServer):
 
 
 def certify(path, days):
-    """A self-signed certificate for path; one of less than no days has expired."""
+    """A self-signed certificate and its key for path, which a client may show, too; one of less than no days has expired."""
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     with tempfile.TemporaryDirectory() as folder:
         key, asked = os.path.join(folder, "key"), os.path.join(folder, "asked")
         for command in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", asked, *subject],
                         ["x509", "-req", "-in", asked, "-signkey", key, "-days", str(days), "-copy_extensions", "copy", "-out", path]):
             subprocess.run(["openssl", *command], check=True, capture_output=True)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path, key)
+        with open(key) as source, open(path, "a") as both:
+            both.write(source.read())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    context.load_verify_locations(path)
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

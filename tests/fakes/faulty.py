@@ -118,6 +118,9 @@ class Different:
     def mode_bom(self, **_):
         self.send(200, "\ufeff" + self.completion(self.good()))
 
+    def mode_certified(self, **_):
+        return self.complete(self.good()) if self.connection.getpeercert() else self.fail(403, "who are you?")
+
     def mode_headers(self, **_):
         self.complete(str(self.headers))
 

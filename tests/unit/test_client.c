@@ -207,10 +207,13 @@ static void start(struct fake *fake, char *file)
         fake->pid = 0;
     }
     close(out[1]);
-    if (fake->pid && read(out[0], text, sizeof text - 1) > 0) {
+    FILE *lines = fdopen(out[0], "r");
+    if (fake->pid && lines && fgets(text, sizeof text, lines)) {
         fake->port = (int)strtol(text, NULL, 10);
     }
-    close(out[0]);
+    if (lines) {
+        fclose(lines);
+    }
     posix_spawn_file_actions_destroy(&actions);
 }
 
@@ -307,6 +310,19 @@ TEST(certificates_are_checked)
     }
 }
 
+TEST(a_certificate_is_shown)
+{
+    struct fl_client_reply reply;
+    struct fl_client_request request = request_to("certified", &tls);
+    request.ca_file = certificate;
+    if (tls.port) {
+        CHECK_EQ_INT(ask(&request, &reply), FL_DENIED);
+        err = (struct fl_err){.status = FL_OK};
+        request.cert_file = certificate;
+        CHECK_EQ_INT(ask(&request, &reply), FL_OK);
+    }
+}
+
 TEST(headers_are_sent_and_checked)
 {
     struct fl_client_reply reply;
@@ -318,7 +334,7 @@ TEST(headers_are_sent_and_checked)
         CHECK_EQ_INT(ask(&request, &reply), FL_OK);
         CHECK_HAS(reply.text.p, "X-Title: unit");
         CHECK_HAS(reply.text.p, "Basic eA==");
-        CHECK(!strstr(reply.text.p, "Bearer"));
+        CHECK(reply.text.p && !strstr(reply.text.p, "Bearer"));
     }
     for (size_t i = 0; i < COUNT(bad); i++) {
         const char *const one[] = {bad[i], NULL};
@@ -413,6 +429,7 @@ int main(void)
     RUN(refusals_have_their_status);
     RUN(what_did_not_help_is_forgotten);
     RUN(certificates_are_checked);
+    RUN(a_certificate_is_shown);
     RUN(headers_are_sent_and_checked);
     RUN(texts_become_vectors);
     RUN(bad_vectors_are_refused);
