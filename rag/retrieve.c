@@ -34,6 +34,7 @@ struct candidate {
 
 struct candidates {
     bool loose;
+    int64_t but; /* row of the incident that does not count; 0: none */
     struct candidate list[2 * CANDIDATES_MOST];
     size_t n;
 };
@@ -275,18 +276,20 @@ static int by_rarity(const void *a, const void *b)
 }
 
 /* "word" OR "word" ..., rarest first; words that half of the incidents hold say nothing. */
-static void build_query(struct words *words, size_t incidents, struct fl_buf *query)
+static void build_query(struct words *words, size_t incidents, bool one_is_itself,
+                        struct fl_buf *query)
 {
     int64_t postings = 0;
     size_t asked = 0;
     qsort(words->list, words->n, sizeof *words->list, by_rarity);
     for (size_t i = 0; i < words->n && asked < WORDS_ASKED; i++) {
         const struct word *word = &words->list[i];
+        int64_t others = word->documents - one_is_itself;
         postings += word->documents;
-        if (postings > POSTINGS_MOST || (size_t)word->documents > incidents / 2 + 1) {
+        if (postings > POSTINGS_MOST || others > (int64_t)(incidents / 2 + 1)) {
             break;
         }
-        if (word->documents) {
+        if (others > 0) {
             fl_buf_addf(query, "%s\"%.*s\"", asked ? " OR " : "", (int)word->n, word->text);
             asked++;
         }
@@ -324,8 +327,11 @@ static enum fl_status match_words(struct fl_incidents *store, struct fl_str quer
         sqlite3_bind_int64(statement, 2, (int64_t)most);
         status = fl_store_step(store, statement, &row, err);
     }
-    for (size_t rank = 0; status == FL_OK && row; rank++) {
-        rank_candidate(all, sqlite3_column_int64(statement, 0), rank, -1);
+    for (size_t rank = 0; status == FL_OK && row;) {
+        int64_t found = sqlite3_column_int64(statement, 0);
+        if (found != all->but) {
+            rank_candidate(all, found, rank++, -1);
+        }
         status = fl_store_step(store, statement, &row, err);
     }
     sqlite3_finalize(statement);
@@ -347,7 +353,7 @@ static enum fl_status find_by_words(struct fl_incidents *store, struct fl_str te
         status = count_words(store, words, err);
     }
     if (status == FL_OK) {
-        build_query(words, fl_index_count(store->index), &query);
+        build_query(words, fl_index_count(store->index) - (all->but > 0), all->but > 0, &query);
     }
     if (status == FL_OK && query.n) {
         status = match_words(store, fl_buf_str(&query), most, all, err);
@@ -364,9 +370,11 @@ static enum fl_status find_by_vector(struct fl_incidents *store, const float *ve
     float scores[CANDIDATES_MOST];
     size_t n = 0;
     enum fl_status status = fl_index_search(store->index, vector, most, rows, scores, &n, err);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, rank = 0; i < n; i++) {
         double cosine = scores[i] < 0 ? 0 : scores[i] > 1 ? 1 : (double)scores[i];
-        rank_candidate(all, rows[i], i, cosine);
+        if (rows[i] != all->but) {
+            rank_candidate(all, rows[i], rank++, cosine);
+        }
     }
     return status;
 }
@@ -407,10 +415,11 @@ static int by_score(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Does it help with a failure? Not when its cause is not known, or known to be wrong. */
+/* Does it help with a failure? Not when nobody has looked at it yet, or its cause is known to be wrong. */
 static bool tells(const struct fl_incident *incident)
 {
-    return incident->cause.n && !fl_str_eq(incident->outcome, FL_LIT("wrong"));
+    bool unseen = !incident->cause.n && fl_str_eq(incident->outcome, FL_LIT("unconfirmed"));
+    return !unseen && !fl_str_eq(incident->outcome, FL_LIT("wrong"));
 }
 
 static enum fl_status read_hits(struct fl_incidents *store, const struct candidates *all, size_t k,
@@ -445,8 +454,24 @@ static enum fl_status read_hits(struct fl_incidents *store, const struct candida
     return status;
 }
 
-static enum fl_status find(struct fl_incidents *store, struct fl_str text, size_t most,
-                           struct candidates *all, struct fl_err *err)
+static enum fl_status row_of(struct fl_incidents *store, struct fl_str id, int64_t *row_r,
+                             struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fl_status status =
+        fl_store_prepare(store, "SELECT row FROM incidents WHERE id = ?1", &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, id);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    *row_r = row ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static enum fl_status find(struct fl_incidents *store, struct fl_str text, struct fl_str but,
+                           size_t most, struct candidates *all, struct fl_err *err)
 {
     float vector[FL_EMBED_DIM];
     bool empty = false;
@@ -455,6 +480,9 @@ static enum fl_status find(struct fl_incidents *store, struct fl_str text, size_
         return status;
     }
     status = follow_table(store, err);
+    if (status == FL_OK && but.n) {
+        status = row_of(store, but, &all->but, err);
+    }
     if (status == FL_OK) {
         status = find_by_vector(store, vector, most, all, err);
     }
@@ -470,6 +498,7 @@ static enum fl_status find(struct fl_incidents *store, struct fl_str text, size_
 
 struct question {
     struct fl_str text;
+    struct fl_str but;
     size_t k;
     bool loose;
 };
@@ -479,6 +508,7 @@ static enum fl_status answer(struct fl_incidents *store, struct question q, stru
 {
     struct candidates all;
     all.n = 0;
+    all.but = 0;
     all.loose = q.loose;
     size_t k = q.k < FL_RETRIEVE_MOST ? q.k : FL_RETRIEVE_MOST;
     *hits = (struct fl_hits){.list = fl_arena_alloc(arena, (k + 1) * sizeof *hits->list)};
@@ -488,7 +518,7 @@ static enum fl_status answer(struct fl_incidents *store, struct question q, stru
     q.text.n = q.text.n < FL_EMBED_BYTES ? q.text.n : FL_EMBED_BYTES;
     pthread_mutex_lock(&store->mutex);
     size_t most = 4 * k > CANDIDATES_MIN ? 4 * k : CANDIDATES_MIN;
-    enum fl_status status = find(store, q.text, most, &all, err);
+    enum fl_status status = find(store, q.text, q.but, most, &all, err);
     if (status == FL_OK) {
         status = read_hits(store, &all, k, arena, hits, err);
     }
@@ -501,6 +531,13 @@ enum fl_status fl_retrieve(struct fl_incidents *store, struct fl_str text, size_
                            struct fl_arena *arena, struct fl_hits *hits_r, struct fl_err *err)
 {
     return answer(store, (struct question){.text = text, .k = k}, arena, hits_r, err);
+}
+
+enum fl_status fl_retrieve_others(struct fl_incidents *store, struct fl_str text, struct fl_str but,
+                                  size_t k, struct fl_arena *arena, struct fl_hits *hits_r,
+                                  struct fl_err *err)
+{
+    return answer(store, (struct question){.text = text, .but = but, .k = k}, arena, hits_r, err);
 }
 
 enum fl_status fl_retrieve_loose(struct fl_incidents *store, struct fl_str text, size_t k,

@@ -19,10 +19,16 @@ struct fl_hits {
     size_t n;
 };
 
-/* For logs: hits under the floor, without a cause or with a wrong one are left out. */
+/* For logs: hits under the floor, with a wrong cause, or that nobody knows
+ * anything about are left out. */
 enum fl_status fl_retrieve(struct fl_incidents *store, struct fl_str text, size_t k,
                            struct fl_arena *arena, struct fl_hits *hits_r,
                            struct fl_err *err) FL_MUST_USE;
+
+/* The same as if the incident of that id, which the text is of, were not there. */
+enum fl_status fl_retrieve_others(struct fl_incidents *store, struct fl_str text, struct fl_str but,
+                                  size_t k, struct fl_arena *arena, struct fl_hits *hits_r,
+                                  struct fl_err *err) FL_MUST_USE;
 
 /* For a person's few words, which cannot come close to a whole incident: what the words found is a
  * hit, however small its similarity. */

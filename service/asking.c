@@ -117,6 +117,13 @@ static void lock_it(struct fl_asking *a, const char *state, const char *fingerpr
     }
 }
 
+double fl_asking_money(const struct fl_config *config, long sent, long received)
+{
+    double in = fl_config_number(config, FL_SET_PRICE_IN, -1);
+    double out = fl_config_number(config, FL_SET_PRICE_OUT, -1);
+    return in >= 0 && out >= 0 ? ((double)sent * in + (double)received * out) / 1e6 : -1;
+}
+
 struct fl_ask_config fl_asking_config(const struct fl_config *config, struct fl_arena *arena)
 {
     char shipped[FL_PATHS_BYTES];

@@ -25,6 +25,9 @@ struct fl_asking {
     int64_t began_us;
 };
 
+/* What the tokens cost by the settings price_in and price_out; below 0: they are not set. */
+double fl_asking_money(const struct fl_config *config, long sent, long received);
+
 /* How to reach the endpoint of the settings, until the deadline of the settings from now on. */
 struct fl_ask_config fl_asking_config(const struct fl_config *config, struct fl_arena *arena);
 

@@ -204,6 +204,7 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     r->model_calls = answer.calls;
     r->asked_tokens = answer.prompt_tokens;
     r->answer_tokens = answer.completion_tokens;
+    r->money = fl_asking_money(config, r->asked_tokens, r->answer_tokens);
     if (status != FL_OK) {
         r->model_note = unverified(r, &answer, err.msg);
     } else if (take_answer(r, &answer) && asking.store && r->incident.n && !config->forgets) {

@@ -28,11 +28,13 @@ struct fl_result {
     struct fl_hits similar;
     struct fl_str incident; /* id of what this failure is remembered as, or "" */
     struct fl_seen seen;    /* jobs that ended in it before this one */
+    bool keeps;             /* there is a place to keep it in */
     double seconds;
     struct fl_str model; /* that answered, or "" */
     long model_calls;
     long asked_tokens; /* sent ... */
     long answer_tokens;
+    double money; /* below 0: no prices are set */
     const char *warnings[FL_WARNINGS_MAX]; /* what became of learned rules, for the reader */
     size_t warnings_n;
     bool remembered;

@@ -39,6 +39,18 @@ static struct fl_str id_of(struct fl_result *r, const char *print)
     return fl_arena_str(&r->arena, fl_str_of(id));
 }
 
+static struct fl_str summary_of(struct fl_result *r, const struct fl_incident *in,
+                                const struct fl_cause *cause)
+{
+    struct fl_buf text;
+    fl_buf_init(&text, FL_INCIDENT_PART + FL_INCIDENT_ID + 64);
+    fl_buf_addf(&text, "as in incident %.*s: ", (int)in->id.n, in->id.p);
+    fl_buf_add_str(&text, in->summary.n ? in->summary : fl_str_of(cause->title));
+    struct fl_str kept = fl_arena_str(&r->arena, fl_buf_str(&text));
+    fl_buf_free(&text);
+    return kept.p ? kept : fl_str_of(cause->title);
+}
+
 /* The incident's verdict on this job; the lines that made it close are the evidence. */
 static void adopt(struct fl_result *r, const struct fl_incident *in, double similarity)
 {
@@ -48,9 +60,12 @@ static void adopt(struct fl_result *r, const struct fl_incident *in, double simi
         return;
     }
     struct fl_hypothesis h = {.cause = cause, .score = similarity, .confidence = similarity,
-                              .summary = in->summary.n ? in->summary : fl_str_of(cause->title)};
-    for (size_t i = 0; i < r->telling.best_n && i < EVIDENCE; i++) {
-        h.evidence[h.evidence_n++] = fl_telling_evidence(r, r->telling.best[i]);
+                              .summary = summary_of(r, in, cause)};
+    for (size_t i = 0; i < r->telling.best_n && h.evidence_n < EVIDENCE; i++) {
+        size_t line = r->telling.best[i];
+        if (i == 0 || r->telling.lines[line].trouble) {
+            h.evidence[h.evidence_n++] = fl_telling_evidence(r, line);
+        }
     }
     const char **steps = fl_arena_alloc(&r->arena, sizeof *steps);
     bool solved = steps && in->resolution.n;
@@ -91,20 +106,22 @@ bool fl_recall_again(struct fl_result *r)
     return r->verdict.outcome != FL_OUTCOME_UNKNOWN;
 }
 
-static void find(struct fl_result *r, const char *print)
+static void find(const struct fl_config *config, struct fl_result *r, const char *print)
 {
     struct fl_err err = {0};
     struct fl_incident alike;
     struct fl_str text = fl_telling_text(&r->telling, &r->arena);
     enum fl_status status = fl_incidents_alike(r->store, fl_str_of(print), &r->arena, &alike, &err);
     bool known = status == FL_OK;
+    r->keeps = config->value[FL_SET_STATE] && !config->forgets;
     r->incident = known ? alike.id : *print ? id_of(r, print) : (struct fl_str){"", 0};
     status = status == FL_NOTFOUND ? FL_OK : status;
     if (status == FL_OK && known) {
         status = fl_verdicts_seen(r->store, r->incident, &r->seen, &err);
     }
     if (status == FL_OK && text.n) {
-        status = fl_retrieve(r->store, text, FL_SIMILAR_MAX, &r->arena, &r->similar, &err);
+        status = fl_retrieve_others(r->store, text, r->incident, FL_SIMILAR_MAX, &r->arena,
+                                    &r->similar, &err);
     }
     if (status != FL_OK) {
         fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
@@ -127,7 +144,7 @@ void fl_recall(const struct fl_config *config, struct fl_result *r)
     fl_telling_of(r, &r->telling);
     fl_telling_print(&r->telling, print);
     if (r->store) {
-        find(r, print);
+        find(config, r, print);
     }
 }
 

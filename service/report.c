@@ -236,6 +236,22 @@ static void add_similar(const struct fl_result *r, struct fl_buf *out)
     }
 }
 
+/* What it is remembered as, and how to say what it really was. */
+static void add_memory(const struct fl_result *r, struct fl_buf *out)
+{
+    if (r->incident.n == 0 || !r->keeps) {
+        return;
+    }
+    fl_buf_addf(out, "  memory  %.*s", (int)r->incident.n, r->incident.p);
+    if (r->seen.jobs) {
+        fl_buf_addf(out, ", seen in %ld job%s since %.10s", r->seen.jobs,
+                    r->seen.jobs == 1 ? "" : "s", r->seen.first);
+    }
+    fl_buf_addf(out, r->verdict.cause ? "; right? faultline feedback %.*s correct|wrong\n"
+                                      : "; found out? faultline feedback %.*s correct --cause CAUSE\n",
+                (int)r->incident.n, r->incident.p);
+}
+
 static void add_totals(const struct fl_result *r, const struct style *st, struct fl_buf *out)
 {
     uint32_t n = 0;
@@ -324,6 +340,7 @@ static void add_text(const struct fl_result *r, const struct style *st, bool exp
                              "FAULTLINE_MODEL to ask a model\n");
     }
     add_similar(r, out);
+    add_memory(r, out);
     if (explain) {
         fl_explain_text(r, out);
     }

@@ -192,6 +192,21 @@ static void write_similar(struct fl_jw *w, const struct fl_result *r)
     fl_jw_end(w, ']');
 }
 
+static void write_incident(struct fl_jw *w, const struct fl_result *r)
+{
+    if (r->incident.n == 0 || !r->keeps) {
+        return;
+    }
+    fl_jw_key(w, "incident");
+    fl_jw_begin(w, '{');
+    key_str(w, "id", r->incident);
+    key_int(w, "jobs_before", r->seen.jobs);
+    if (r->seen.jobs) {
+        key_str(w, "first", fl_str_of(r->seen.first));
+    }
+    fl_jw_end(w, '}');
+}
+
 static void write_places(struct fl_jw *w, const struct fl_verdict *v)
 {
     fl_jw_key(w, "faulty");
@@ -226,6 +241,18 @@ static void write_stats(struct fl_jw *w, const struct fl_result *r)
     key_int(w, "undecided_matches", fl_diagnosis_errors(fl_job_diagnosis(r->job)));
     key_int(w, "model_calls", r->model_calls);
     key_int(w, "model_tokens", r->asked_tokens + r->answer_tokens);
+    if (r->model_calls) {
+        key_int(w, "tokens_sent", r->asked_tokens);
+        key_int(w, "tokens_received", r->answer_tokens);
+        key_str(w, "model", r->model);
+    }
+    if (r->model_calls && r->money >= 0) {
+        fl_jw_key(w, "money");
+        fl_jw_num(w, r->money);
+    }
+    if (r->model_note) {
+        key_str(w, "model_note", fl_str_of(r->model_note));
+    }
     fl_jw_end(w, '}');
 }
 
@@ -262,6 +289,7 @@ void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
     }
     fl_jw_end(&w, ']');
     write_similar(&w, r);
+    write_incident(&w, r);
     fl_jw_key(&w, "warnings");
     fl_jw_begin(&w, '[');
     for (size_t i = 0; i < r->warnings_n; i++) {

@@ -2,12 +2,11 @@
 /* faultline stats: what was said of how many jobs, how much of it was right, and what it cost. */
 #include "service/commands/commands.h"
 
-#include "rag/asked.h"
 #include "rag/verdicts.h"
+#include "service/asking.h"
 #include "service/base/cli.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
-#include "service/config.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,17 +15,10 @@ struct stats {
     struct fl_buf *out;
     struct fl_jw w;
     bool json;
-    double price_in; /* of a million tokens; below 0: not known */
-    double price_out;
+    const struct fl_config *config;
     struct fl_verdict_count all;
-    struct fl_spending spent;
     long days;
 };
-
-static double money_of(const struct stats *s, const struct fl_spending *x)
-{
-    return ((double)x->asked * s->price_in + (double)x->answered * s->price_out) / 1e6;
-}
 
 static void add_share(struct fl_buf *out, const struct fl_verdict_count *c)
 {
@@ -73,7 +65,8 @@ static enum fl_status add_day(void *ctx, const struct fl_spending *x, struct fl_
 {
     struct stats *s = ctx;
     (void)err;
-    bool priced = s->price_in >= 0 && s->price_out >= 0;
+    double money = fl_asking_money(s->config, x->asked, x->answered);
+    bool priced = money >= 0;
     if (s->json) {
         fl_jw_begin(&s->w, '{');
         fl_jw_key_str(&s->w, "day", x->day);
@@ -85,7 +78,7 @@ static enum fl_status add_day(void *ctx, const struct fl_spending *x, struct fl_
         fl_jw_num(&s->w, x->seconds);
         if (priced) {
             fl_jw_key(&s->w, "money");
-            fl_jw_num(&s->w, money_of(s, x));
+            fl_jw_num(&s->w, money);
         }
         fl_jw_end(&s->w, '}');
     } else {
@@ -97,7 +90,7 @@ static enum fl_status add_day(void *ctx, const struct fl_spending *x, struct fl_
         fl_buf_addf(s->out, "%-24.*s %6ld %9ld %9ld %8.1f", (int)(x->model.n < 24 ? x->model.n : 24),
                     x->model.p, x->calls, x->asked, x->answered, x->seconds);
         if (priced) {
-            fl_buf_addf(s->out, "  %.4f", money_of(s, x));
+            fl_buf_addf(s->out, "  %.4f", money);
         }
         fl_buf_add_text(s->out, "\n");
     }
@@ -140,9 +133,7 @@ static int run(const struct fl_config *config, bool json, int days)
     struct fl_err err = {0};
     struct fl_buf text;
     struct fl_incidents *store = NULL;
-    struct stats s = {.out = &text, .json = json,
-                      .price_in = fl_config_number(config, FL_SET_PRICE_IN, -1),
-                      .price_out = fl_config_number(config, FL_SET_PRICE_OUT, -1)};
+    struct stats s = {.out = &text, .json = json, .config = config};
     const char *state = config->value[FL_SET_STATE];
     fl_buf_init(&text, 4 << 20);
     fl_jw_init(&s.w, &text, true);

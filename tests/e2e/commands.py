@@ -668,6 +668,7 @@ def test_incidents(c):
     c.check(name in c.run("incidents", "search", "-", stdin=b"widget cooling lost pressure in bay 8\n").out, "search of standard input")
     v = c.verdict(c.write("w.log", "Error: widget cooling lost pressure in bay 8\nwidget emergency stop\n"))
     c.check(name in [s["incident"] for s in v["similar"]], "diagnose does not remember it: %s" % v["similar"])
+    listed = json.loads(c.run("incidents", "list", "--limit", "0", "--format", "json").out)["incidents"]
     dump = c.run("incidents", "export").stdout
     c.check(len([json.loads(x) for x in dump.splitlines()]) == len(listed), "export gives another number than list")
     c.run("incidents", "forget", name)

@@ -38,11 +38,11 @@ FAULTS = {
     "stream-cut": (2, ""), "stream-error": (1, "who are you"), "stream-empty": (1, "empty"), "stream-garbage": (1, "empty"),
     "filtered": (1, "filter"), "declined": (1, "declined"), "cut-for-ever": (4, ""), "error200": (1, "Unexpected endpoint"),
     "error401": (1, "repeats the API key"), "error403": (1, "Forbidden"), "error404": (1, "model_not_found"), "error404-plain": (1, "not found"),
-    "error408": (3, "HTTP 408"), "error409": (3, "conflict"), "error413": (1, "HTTP 413"), "error422": (3, "field required"),
+    "error408": (3, "HTTP 408"), "error409": (3, "conflict"), "error413": (2, "HTTP 413"), "error422": (3, "field required"),
     "error429-hour": (1, "3600 s"), "error429-date": (1, "slow down"), "error429-quota": (1, "quota"), "error500": (3, "engine"),
     "error500-final": (1, "HTTP 500"), "error501": (1, "does not support"), "error502": (3, "502 Bad Gateway"),
     "error503": (3, "HTTP 503"), "error504": (3, "upstream"), "status204": (1, "204"), "status299": (1, "299"),
-    "context": (1, "req_42"), "context-size": (1, "context size"), "redirect": (1, "redirect"), "redirect-loop": (1, "redirect"),
+    "context": (2, "req_42"), "context-size": (2, "context size"), "redirect": (1, "redirect"), "redirect-loop": (1, "redirect"),
     "redirect-away": (1, "redirect"), "key-in-answer": (1, "repeats the API key"), "key-in-error": (3, "repeats the API key"),
     "terminal": (1, "HTTP 403"), "wrong-quote": (2, ""), "bad-enum": (2, "")}
 

@@ -46,9 +46,9 @@ static void check(const struct fl_ask_answer *a, const struct fl_str *shown, siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct fl_ask_line lines[] = {
-        {FL_LIT("rank3.log"), 40, 3, FL_LIT("step 40 loss 2.31"), false},
-        {FL_LIT("rank3.log"), 41, 3, FL_LIT("OSError: [Errno 28] No space left on device"), false},
-        {FL_LIT("rank0.log"), 9, 0, FL_LIT("Killed"), true},
+        {FL_LIT("rank3.log"), 40, 3, FL_LIT("step 40 loss 2.31"), .kind = 1},
+        {FL_LIT("rank3.log"), 41, 3, FL_LIT("OSError: [Errno 28] No space left on device"), .kind = 2},
+        {FL_LIT("rank0.log"), 9, 0, FL_LIT("Killed"), .kind = 3},
     };
     const struct fl_str shown[] = {lines[0].text, lines[1].text, lines[2].text};
     const struct fl_ask ask = {.lines = lines,
@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FL_OK) {
         check(&answer, shown, 3);
     } else {
-        must(err.msg[0] != '\0' && answer.cause.n == 0 && answer.evidence_n == 0);
+        must(err.msg[0] != '\0' && answer.evidence_n == 0 && answer.action.n == 0);
     }
     fl_arena_free(&arena);
     free(text);

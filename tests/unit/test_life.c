@@ -545,9 +545,12 @@ TEST(an_older_database_gets_the_tables)
     CHECK_EQ_INT(fl_incidents_import(store, FL_LIT("{\"id\": \"inc-1\", \"title\": \"t\"}"), "x", &n,
                                      NULL), FL_OK);
     CHECK_EQ_INT(fl_store_exec(store, "DROP TABLE rule_journal; DROP TABLE rule_use;"
-                               " DROP TABLE rule_total; PRAGMA user_version = 1", NULL), FL_OK);
+                               " DROP TABLE rule_total; DROP INDEX incidents_fingerprint;"
+                               " ALTER TABLE incidents DROP COLUMN fingerprint;"
+                               " DROP TABLE verdicts; DROP TABLE endpoints; DROP TABLE answers;"
+                               " DROP TABLE spending; PRAGMA user_version = 1", NULL), FL_OK);
     fl_incidents_close(store);
-    CHECK_EQ_INT(fl_incidents_open(state, NULL, true, &store, NULL), FL_OK); /* as it is */
+    CHECK_EQ_INT(fl_incidents_open(state, NULL, true, &store, NULL), FL_OK);
     struct fl_buf text;
     fl_buf_init(&text, 1024);
     CHECK_EQ_INT(fl_rulelog_history(store, FL_LIT(""), add_change, &text, NULL), FL_OK);
