@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two rankings see different things: vectors forgive other wording, words find the one rare name.
- * Reciprocal rank fusion (Cormack et al. 2009) joins them without comparing their scores.
+/* Two rankings see different things: vectors forgive other wording, words find the one rare name; what
+ * either finds is looked at word by word. Reciprocal rank fusion (Cormack et al. 2009) of the two breaks
+ * ties.
  *
- * The query for FTS5 is made of the rarest words only: an OR over common words scores every
- * incident (140 ms at 100 000). Words are letters, digits and '_' of ASCII, each in double quotes,
- * so nothing in a hostile log can become query syntax. */
+ * The query for FTS5 is made of the most telling words only: an OR over common words scores every
+ * incident (140 ms at 100 000). Words are letters and digits of ASCII, each in double quotes, so nothing
+ * in a hostile log can become query syntax. */
 #include "rag/retrieve.h"
 
 #include "rag/embed.h"
 #include "rag/store.h"
+#include "rag/words.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,24 +19,30 @@ enum {
     CANDIDATES_MIN = 32,
     CANDIDATES_MOST = 4 * FL_RETRIEVE_MOST,
     FUSION_K = 60,
-    WORDS_READ = 384,     /* distinct words looked up */
-    WORDS_ASKED = 16,     /* rarest words in the query */
+    WORDS_ASKED = 16,     /* the most telling words, in the query */
     POSTINGS_MOST = 4000, /* incidents that the query may score */
-    WORD_MIN = 3,
-    WORD_MOST = 40,
     BATCH = 128,
+};
+
+struct question {
+    struct fl_str text;
+    struct fl_str but;
+    size_t k;
+    bool loose;
 };
 
 struct candidate {
     int64_t row;
-    double score;
-    double cosine; /* below 0: not known yet */
+    double score; /* of the two ranks */
+    double likeness;
     bool by_words;
 };
 
 struct candidates {
-    bool loose;
     int64_t but; /* row of the incident that does not count; 0: none */
+    int64_t incidents;
+    struct fl_words *words; /* of the question */
+    struct fl_words *other;
     struct candidate list[2 * CANDIDATES_MOST];
     size_t n;
 };
@@ -192,60 +200,7 @@ static enum fl_status follow_table(struct fl_incidents *store, struct fl_err *er
 
 /* --- the words of the query ------------------------------------------------------------------ */
 
-struct word {
-    char text[WORD_MOST];
-    size_t n;
-    int64_t documents;
-};
-
-struct words {
-    struct word list[WORDS_READ];
-    size_t n;
-};
-
-/* Keeps a word unless it is a number, a mere hash, or there already. */
-static void keep_word(struct words *words, struct fl_str raw)
-{
-    struct word word = {.n = raw.n};
-    size_t hexes = 0;
-    bool digit = false;
-    if (raw.n < WORD_MIN || raw.n > WORD_MOST || words->n == WORDS_READ) {
-        return;
-    }
-    for (size_t i = 0; i < raw.n; i++) {
-        char c = (char)(raw.p[i] >= 'A' && raw.p[i] <= 'Z' ? raw.p[i] | 0x20 : raw.p[i]);
-        digit = digit || fl_is_digit(c);
-        hexes += fl_is_digit(c) || (c >= 'a' && c <= 'f');
-        word.text[i] = c;
-    }
-    if (digit && hexes == raw.n) {
-        return;
-    }
-    for (size_t i = 0; i < words->n; i++) {
-        if (fl_str_eq((struct fl_str){words->list[i].text, words->list[i].n},
-                      (struct fl_str){word.text, word.n})) {
-            return;
-        }
-    }
-    words->list[words->n++] = word;
-}
-
-/* As the unicode61 tokenizer cuts ASCII: letters and digits; bytes over 0x7f end up in no word
- * that the table knows. */
-static void read_words(struct words *words, struct fl_str text)
-{
-    size_t i = 0;
-    while (i < text.n) {
-        size_t start = i;
-        while (i < text.n && (fl_is_alpha(text.p[i]) || fl_is_digit(text.p[i]))) {
-            i++;
-        }
-        keep_word(words, (struct fl_str){text.p + start, i - start});
-        i += i == start;
-    }
-}
-
-static enum fl_status count_words(struct fl_incidents *store, struct words *words,
+static enum fl_status count_words(struct fl_incidents *store, struct fl_words *words,
                                   struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -253,7 +208,7 @@ static enum fl_status count_words(struct fl_incidents *store, struct words *word
         fl_store_prepare(store, "SELECT doc FROM incidents_vocab WHERE term = ?1", &statement, err);
     for (size_t i = 0; i < words->n && status == FL_OK; i++) {
         bool row = false;
-        struct word *word = &words->list[i];
+        struct fl_word *word = &words->list[i];
         fl_store_bind(statement, 1, (struct fl_str){word->text, word->n});
         status = fl_store_step(store, statement, &row, err);
         word->documents = row ? sqlite3_column_int64(statement, 0) : 0;
@@ -263,34 +218,35 @@ static enum fl_status count_words(struct fl_incidents *store, struct words *word
     return status;
 }
 
-static int by_rarity(const void *a, const void *b)
+static int by_telling(const void *a, const void *b)
 {
-    const struct word *x = a;
-    const struct word *y = b;
-    if (x->documents != y->documents) {
-        return x->documents < y->documents ? -1 : 1;
+    const struct fl_word *const *x = a;
+    const struct fl_word *const *y = b;
+    double tells = (*x)->line * (*x)->idf - (*y)->line * (*y)->idf;
+    if (tells > 0 || tells < 0) {
+        return tells > 0 ? -1 : 1;
     }
-    size_t n = x->n < y->n ? x->n : y->n;
-    int order = memcmp(x->text, y->text, n);
-    return order ? order : (x->n > y->n) - (x->n < y->n);
+    size_t n = (*x)->n < (*y)->n ? (*x)->n : (*y)->n;
+    int order = memcmp((*x)->text, (*y)->text, n);
+    return order ? order : ((*x)->n > (*y)->n) - ((*x)->n < (*y)->n);
 }
 
-/* "word" OR "word" ..., rarest first; words that half of the incidents hold say nothing. */
-static void build_query(struct words *words, size_t incidents, bool one_is_itself,
-                        struct fl_buf *query)
+/* "word" OR "word" ..., the most telling first; words that half of the incidents hold say nothing. */
+static void build_query(const struct fl_words *words, int64_t incidents, struct fl_buf *query)
 {
+    const struct fl_word *order[FL_WORDS_MOST];
     int64_t postings = 0;
     size_t asked = 0;
-    qsort(words->list, words->n, sizeof *words->list, by_rarity);
+    for (size_t i = 0; i < words->n; i++) {
+        order[i] = &words->list[i];
+    }
+    qsort(order, words->n, sizeof *order, by_telling);
     for (size_t i = 0; i < words->n && asked < WORDS_ASKED; i++) {
-        const struct word *word = &words->list[i];
-        int64_t others = word->documents - one_is_itself;
-        postings += word->documents;
-        if (postings > POSTINGS_MOST || others > (int64_t)(incidents / 2 + 1)) {
-            break;
-        }
-        if (others > 0) {
+        const struct fl_word *word = order[i];
+        if (word->documents > 0 && word->documents <= incidents / 2 + 1 &&
+            postings + word->documents <= POSTINGS_MOST) {
             fl_buf_addf(query, "%s\"%.*s\"", asked ? " OR " : "", (int)word->n, word->text);
+            postings += word->documents;
             asked++;
         }
     }
@@ -298,18 +254,17 @@ static void build_query(struct words *words, size_t incidents, bool one_is_itsel
 
 /* --- candidates ------------------------------------------------------------------------------ */
 
-static void rank_candidate(struct candidates *all, int64_t row, size_t rank, double cosine)
+static void rank_candidate(struct candidates *all, int64_t row, size_t rank, bool by_words)
 {
     size_t i = 0;
     while (i < all->n && all->list[i].row != row) {
         i++;
     }
     if (i == all->n) {
-        all->list[all->n++] = (struct candidate){.row = row, .cosine = -1};
+        all->list[all->n++] = (struct candidate){.row = row};
     }
     all->list[i].score += 1.0 / (double)(FUSION_K + rank + 1);
-    all->list[i].cosine = cosine >= 0 ? cosine : all->list[i].cosine;
-    all->list[i].by_words = all->list[i].by_words || cosine < 0;
+    all->list[i].by_words |= by_words;
 }
 
 static enum fl_status match_words(struct fl_incidents *store, struct fl_str query, size_t most,
@@ -330,7 +285,7 @@ static enum fl_status match_words(struct fl_incidents *store, struct fl_str quer
     for (size_t rank = 0; status == FL_OK && row;) {
         int64_t found = sqlite3_column_int64(statement, 0);
         if (found != all->but) {
-            rank_candidate(all, found, rank++, -1);
+            rank_candidate(all, found, rank++, true);
         }
         status = fl_store_step(store, statement, &row, err);
     }
@@ -338,28 +293,29 @@ static enum fl_status match_words(struct fl_incidents *store, struct fl_str quer
     return status;
 }
 
-static enum fl_status find_by_words(struct fl_incidents *store, struct fl_str text, size_t most,
+/* Which words, and how rare: as if the incident that does not count were not there. */
+static enum fl_status read_query(struct fl_incidents *store, const struct question *q,
+                                 struct candidates *all, struct fl_err *err)
+{
+    all->incidents = (int64_t)fl_index_count(store->index) - (all->but > 0);
+    fl_words_read(all->words, q->text, !q->loose);
+    enum fl_status status = count_words(store, all->words, err);
+    for (size_t i = 0; all->but && i < all->words->n; i++) {
+        all->words->list[i].documents -= all->words->list[i].documents > 0;
+    }
+    fl_words_weigh(all->words, all->incidents);
+    return status;
+}
+
+static enum fl_status find_by_words(struct fl_incidents *store, size_t most,
                                     struct candidates *all, struct fl_err *err)
 {
-    struct fl_arena arena;
     struct fl_buf query;
-    fl_arena_init(&arena, 1 << 20);
-    fl_buf_init(&query, WORDS_ASKED * (WORD_MOST + 8));
-    struct words *words = fl_arena_alloc(&arena, sizeof *words);
+    fl_buf_init(&query, WORDS_ASKED * (FL_WORD_MOST + 8));
+    build_query(all->words, all->incidents, &query);
     enum fl_status status =
-        words ? FL_OK : fl_fail(err, FL_NOMEM, "no memory to search the incidents");
-    if (status == FL_OK) {
-        read_words(words, text);
-        status = count_words(store, words, err);
-    }
-    if (status == FL_OK) {
-        build_query(words, fl_index_count(store->index) - (all->but > 0), all->but > 0, &query);
-    }
-    if (status == FL_OK && query.n) {
-        status = match_words(store, fl_buf_str(&query), most, all, err);
-    }
+        query.n ? match_words(store, fl_buf_str(&query), most, all, err) : FL_OK;
     fl_buf_free(&query);
-    fl_arena_free(&arena);
     return status;
 }
 
@@ -371,46 +327,45 @@ static enum fl_status find_by_vector(struct fl_incidents *store, const float *ve
     size_t n = 0;
     enum fl_status status = fl_index_search(store->index, vector, most, rows, scores, &n, err);
     for (size_t i = 0, rank = 0; i < n; i++) {
-        double cosine = scores[i] < 0 ? 0 : scores[i] > 1 ? 1 : (double)scores[i];
         if (rows[i] != all->but) {
-            rank_candidate(all, rows[i], rank++, cosine);
+            rank_candidate(all, rows[i], rank++, false);
         }
     }
     return status;
 }
 
-/* Candidates that only the words found: their cosine from the stored vector. */
-static enum fl_status fill_cosines(struct fl_incidents *store, const float *vector,
-                                   struct candidates *all, struct fl_err *err)
+/* How like each candidate is, by its words. */
+static enum fl_status liken(struct fl_incidents *store, struct candidates *all, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
     enum fl_status status = fl_store_prepare(
-        store, "SELECT version, vector FROM vectors WHERE row = ?1", &statement, err);
+        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.row = ?1", &statement, err);
     for (size_t i = 0; i < all->n && status == FL_OK; i++) {
-        struct candidate *candidate = &all->list[i];
-        float other[FL_EMBED_DIM];
+        struct fl_incident incident;
         bool row = false;
-        if (candidate->cosine >= 0) {
-            continue;
-        }
-        sqlite3_bind_int64(statement, 1, candidate->row);
+        sqlite3_bind_int64(statement, 1, all->list[i].row);
         status = fl_store_step(store, statement, &row, err);
-        candidate->cosine = row && usable(statement, 0, other) ? fl_embed_cosine(vector, other) : 0;
+        if (status == FL_OK && row) {
+            fl_store_row(statement, &incident);
+            struct fl_str text = incident.text.n ? incident.text : incident.summary;
+            fl_words_read(all->other, text, incident.fingerprint.n > 0);
+            all->list[i].likeness = fl_words_likeness(all->words, all->other, all->incidents);
+        }
         sqlite3_reset(statement);
     }
     sqlite3_finalize(statement);
     return status;
 }
 
-static int by_score(const void *a, const void *b)
+static int by_likeness(const void *a, const void *b)
 {
     const struct candidate *x = a;
     const struct candidate *y = b;
+    if (x->likeness > y->likeness || x->likeness < y->likeness) {
+        return x->likeness > y->likeness ? -1 : 1;
+    }
     if (x->score > y->score || x->score < y->score) {
         return x->score > y->score ? -1 : 1;
-    }
-    if (x->cosine > y->cosine || x->cosine < y->cosine) {
-        return x->cosine > y->cosine ? -1 : 1;
     }
     return x->row < y->row ? -1 : x->row > y->row;
 }
@@ -422,27 +377,28 @@ static bool tells(const struct fl_incident *incident)
     return !unseen && !fl_str_eq(incident->outcome, FL_LIT("wrong"));
 }
 
-static enum fl_status read_hits(struct fl_incidents *store, const struct candidates *all, size_t k,
-                                struct fl_arena *arena, struct fl_hits *hits, struct fl_err *err)
+static enum fl_status read_hits(struct fl_incidents *store, const struct question *q,
+                                const struct candidates *all, struct fl_arena *arena,
+                                struct fl_hits *hits, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
     enum fl_status status = fl_store_prepare(
         store, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.row = ?1", &statement, err);
-    for (size_t i = 0; i < all->n && hits->n < k && status == FL_OK; i++) {
+    for (size_t i = 0; i < all->n && hits->n < q->k && status == FL_OK; i++) {
         bool row = false;
         struct fl_hit *hit = &hits->list[hits->n];
-        bool close = all->list[i].cosine * 100 >= FL_RETRIEVE_FLOOR;
-        if (!close && !(all->loose && all->list[i].by_words)) {
+        bool close = all->list[i].likeness * 100 >= FL_RETRIEVE_FLOOR;
+        if (!close && !(q->loose && all->list[i].by_words)) {
             continue;
         }
         sqlite3_bind_int64(statement, 1, all->list[i].row);
         status = fl_store_step(store, statement, &row, err);
         if (status == FL_OK && row) { /* gone meanwhile: not a hit */
             fl_store_row(statement, &hit->incident);
-            row = all->loose || tells(&hit->incident);
+            row = q->loose || tells(&hit->incident);
         }
         if (status == FL_OK && row) {
-            hit->similarity = all->list[i].cosine;
+            hit->similarity = all->list[i].likeness;
             hits->n++;
             if (!fl_store_keep(&hit->incident, arena)) {
                 status = fl_fail(err, FL_NOMEM, "no memory for similar incidents");
@@ -470,60 +426,60 @@ static enum fl_status row_of(struct fl_incidents *store, struct fl_str id, int64
     return status;
 }
 
-static enum fl_status find(struct fl_incidents *store, struct fl_str text, struct fl_str but,
-                           size_t most, struct candidates *all, struct fl_err *err)
+static enum fl_status find(struct fl_incidents *store, const struct question *q,
+                           struct candidates *all, struct fl_err *err)
 {
     float vector[FL_EMBED_DIM];
     bool empty = false;
-    enum fl_status status = fl_embed(text, vector, &empty, err);
+    size_t most = 4 * q->k > CANDIDATES_MIN ? 4 * q->k : CANDIDATES_MIN;
+    enum fl_status status = fl_embed(q->text, vector, &empty, err);
     if (status != FL_OK || empty) {
         return status;
     }
     status = follow_table(store, err);
-    if (status == FL_OK && but.n) {
-        status = row_of(store, but, &all->but, err);
+    if (status == FL_OK && q->but.n) {
+        status = row_of(store, q->but, &all->but, err);
+    }
+    if (status == FL_OK) {
+        status = read_query(store, q, all, err);
     }
     if (status == FL_OK) {
         status = find_by_vector(store, vector, most, all, err);
     }
     if (status == FL_OK) {
-        status = find_by_words(store, text, most, all, err);
+        status = find_by_words(store, most, all, err);
     }
     if (status == FL_OK) {
-        status = fill_cosines(store, vector, all, err);
+        status = liken(store, all, err);
     }
-    qsort(all->list, all->n, sizeof *all->list, by_score);
+    qsort(all->list, all->n, sizeof *all->list, by_likeness);
     return status;
 }
-
-struct question {
-    struct fl_str text;
-    struct fl_str but;
-    size_t k;
-    bool loose;
-};
 
 static enum fl_status answer(struct fl_incidents *store, struct question q, struct fl_arena *arena,
                              struct fl_hits *hits, struct fl_err *err)
 {
-    struct candidates all;
-    all.n = 0;
-    all.but = 0;
-    all.loose = q.loose;
-    size_t k = q.k < FL_RETRIEVE_MOST ? q.k : FL_RETRIEVE_MOST;
-    *hits = (struct fl_hits){.list = fl_arena_alloc(arena, (k + 1) * sizeof *hits->list)};
-    if (!hits->list) {
-        return fl_fail(err, FL_NOMEM, "no memory for similar incidents");
-    }
+    struct fl_arena scratch;
+    fl_arena_init(&scratch, 1 << 20);
+    struct candidates *all = fl_arena_alloc(&scratch, sizeof *all);
+    struct fl_words *words = fl_arena_alloc(&scratch, 2 * sizeof *words);
+    q.k = q.k < FL_RETRIEVE_MOST ? q.k : FL_RETRIEVE_MOST;
     q.text.n = q.text.n < FL_EMBED_BYTES ? q.text.n : FL_EMBED_BYTES;
+    *hits = (struct fl_hits){.list = fl_arena_alloc(arena, (q.k + 1) * sizeof *hits->list)};
+    enum fl_status status = all && words && hits->list
+                                ? FL_OK
+                                : fl_fail(err, FL_NOMEM, "no memory for similar incidents");
     pthread_mutex_lock(&store->mutex);
-    size_t most = 4 * k > CANDIDATES_MIN ? 4 * k : CANDIDATES_MIN;
-    enum fl_status status = find(store, q.text, q.but, most, &all, err);
     if (status == FL_OK) {
-        status = read_hits(store, &all, k, arena, hits, err);
+        *all = (struct candidates){.words = words, .other = words + 1};
+        status = find(store, &q, all, err);
+    }
+    if (status == FL_OK) {
+        status = read_hits(store, &q, all, arena, hits, err);
     }
     pthread_mutex_unlock(&store->mutex);
     hits->n = status == FL_OK ? hits->n : 0;
+    fl_arena_free(&scratch);
     return status;
 }
 

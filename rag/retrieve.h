@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Past incidents that look like a text: nearest by vector (FAISS) and best by words (FTS5, bm25),
- * fused by reciprocal rank. The index is built at the first search and rebuilt when another
- * process has changed the file.
+/* Past incidents that look like a text. Nearest by vector (FAISS) and best by words (FTS5, bm25) are
+ * the candidates; the order is by how like their words are (words.h). The index is built at the first
+ * search and rebuilt when another process has changed the file.
  * Limits: FL_RETRIEVE_MOST hits; of the text the first FL_EMBED_BYTES bytes are read; hits whose
- * cosine is under FL_RETRIEVE_FLOOR percent are left out. Threads: as incidents.h. */
+ * likeness is under FL_RETRIEVE_FLOOR percent are left out. Threads: as incidents.h. */
 #pragma once
 #include "rag/incidents.h"
 
-enum { FL_RETRIEVE_MOST = 50, FL_RETRIEVE_FLOOR = 25 };
+enum { FL_RETRIEVE_MOST = 50, FL_RETRIEVE_FLOOR = 5 };
 
 struct fl_hit {
     struct fl_incident incident;
-    double similarity; /* cosine, 0 to 1 */
+    double similarity; /* likeness, 0 to 1 */
 };
 
 struct fl_hits {
@@ -19,7 +19,7 @@ struct fl_hits {
     size_t n;
 };
 
-/* For logs: hits under the floor, with a wrong cause, or that nobody knows
+/* For the telling lines of a log, the most telling first: hits under the floor, with a wrong cause, or that nobody knows
  * anything about are left out. */
 enum fl_status fl_retrieve(struct fl_incidents *store, struct fl_str text, size_t k,
                            struct fl_arena *arena, struct fl_hits *hits_r,

@@ -10,7 +10,8 @@
 #include "service/mine.h"
 #include "service/remember.h"
 
-#define LEARN_FROM 0.5 /* confidence */
+#define LEARN_FROM 0.5  /* confidence */
+#define SHOWN_FROM 0.15 /* similarity */
 
 enum { RULE_LINES = 3 };
 
@@ -20,11 +21,16 @@ bool fl_consult_wanted(const struct fl_config *config)
     return !config->offline && url && *url;
 }
 
-static struct fl_ask_incident *ask_similar(struct fl_result *r)
+static struct fl_ask_incident *ask_similar(struct fl_result *r, size_t *n_r)
 {
+    size_t n = 0;
     struct fl_ask_incident *list =
         fl_arena_alloc(&r->arena, (r->similar.n + 1) * sizeof *list);
-    for (size_t i = 0; list && i < r->similar.n; i++) {
+    while (n < r->similar.n && r->similar.list[n].similarity >= SHOWN_FROM) {
+        n++;
+    }
+    *n_r = n;
+    for (size_t i = 0; list && i < n; i++) {
         const struct fl_incident *in = &r->similar.list[i].incident;
         list[i] = (struct fl_ask_incident){in->id, in->cause, in->summary, in->resolution,
                                            r->similar.list[i].similarity};
@@ -169,7 +175,8 @@ static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
     struct fl_ask question = {.lines = r->telling.lines, .lines_n = r->telling.n,
                               .findings = findings_in_words(r), .causes = causes,
                               .actions = fl_actions, .actions_n = fl_actions_n,
-                              .similar = ask_similar(r), .similar_n = r->similar.n};
+                              .similar_n = 0};
+    question.similar = ask_similar(r, &question.similar_n);
     *answer = (struct fl_ask_answer){.confidence = 0};
     if (!causes || !question.similar) {
         return fl_fail(err, FL_NOMEM, "no memory to ask the model");

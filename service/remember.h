@@ -5,8 +5,9 @@
 #pragma once
 #include "service/pipeline.h"
 
-/* So close a confirmed incident must be to be the verdict (cosine). */
-#define FL_RECALL_CLOSE 0.75
+/* So like a confirmed incident must be to be the verdict. Over the corpus with all rules off, the
+ * nearest other incident had the right cause in 97 of 100 cases from there on (tests/bench/recall.py). */
+#define FL_RECALL_CLOSE 0.5
 
 /* So long what a model said of a failure answers the next one with the same fingerprint. */
 enum { FL_RECALL_FRESH_S = 7 * 24 * 3600 };

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const double telling = 0.5;
+static const double telling = 0.3;
 
 enum { SHOWN_BYTES = 160, AROUND = 2, AROUND_BYTES = 8 * 1024 };
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEXT_BYTES = 8 * 1024 };
+enum { TEXT_BYTES = 8 * 1024, PRINT_LINES = 2 };
 
 /* 2: proof of the verdict's cause, 1: of another one, 0: of none. */
 static unsigned finding_of(const struct fl_verdict *v, const struct fl_view_line *line)
@@ -59,22 +59,12 @@ void fl_telling_of(struct fl_result *r, struct fl_telling *out)
     out->best_n = fl_ask_best(&ask, texts, FL_TELLING_BEST, out->best);
 }
 
-static int by_index(const void *a, const void *b)
-{
-    const size_t *x = a;
-    const size_t *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 struct fl_str fl_telling_text(const struct fl_telling *t, struct fl_arena *arena)
 {
-    size_t order[FL_TELLING_BEST];
     struct fl_buf text;
-    memcpy(order, t->best, sizeof order);
-    qsort(order, t->best_n, sizeof *order, by_index);
     fl_buf_init(&text, TEXT_BYTES);
     for (size_t i = 0; i < t->best_n; i++) {
-        fl_buf_add_str(&text, t->lines[order[i]].text);
+        fl_buf_add_str(&text, t->lines[t->best[i]].text);
         fl_buf_add_text(&text, "\n");
     }
     struct fl_str kept = fl_arena_str(arena, fl_buf_str(&text));
@@ -84,11 +74,16 @@ struct fl_str fl_telling_text(const struct fl_telling *t, struct fl_arena *arena
 
 void fl_telling_print(const struct fl_telling *t, char out[static FL_TELLING_PRINT])
 {
-    out[0] = '\0';
-    if (t->best_n && (t->lines[t->best[0]].trouble || t->lines[t->best[0]].finding)) {
-        snprintf(out, FL_TELLING_PRINT, "1-%016llx",
-                 (unsigned long long)t->lines[t->best[0]].kind);
+    uint64_t print = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < t->best_n && n < PRINT_LINES; i++) {
+        const struct fl_ask_line *line = &t->lines[t->best[i]];
+        if (line->trouble || line->finding) {
+            print += line->kind; /* in any order */
+            n++;
+        }
     }
+    snprintf(out, FL_TELLING_PRINT, n ? "1-%016llx" : "", (unsigned long long)print);
 }
 
 struct fl_evidence fl_telling_evidence(const struct fl_result *r, size_t index)

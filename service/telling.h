@@ -19,11 +19,11 @@ struct fl_telling {
 /* Everything lives in the result's arena; without memory there are no lines. */
 void fl_telling_of(struct fl_result *result, struct fl_telling *out);
 
-/* The best lines in the order of the log, joined by \n. */
+/* The best lines, the most telling first, joined by \n. */
 struct fl_str fl_telling_text(const struct fl_telling *telling, struct fl_arena *arena);
 
-/* The failure's fingerprint: the form of its most telling line, so that ranks, numbers, addresses and
- * paths do not matter; "" when there is none. The first characters are the version of its making. */
+/* The failure's fingerprint: the forms of its two most telling lines, so that ranks, numbers, addresses
+ * and paths do not matter; "" when there is none. The first characters are the version of its making. */
 void fl_telling_print(const struct fl_telling *telling, char out[static FL_TELLING_PRINT]);
 
 /* A line of the view as evidence. */

@@ -16,7 +16,8 @@ enum {
     BEGINNING = 150, /* of the first trouble of a stream, and fading */
     ENDING = 180,    /* the last line of a stream, and fading */
     FADING = 12,
-    FRAME = -260,    /* of a traceback; the deepest ones matter more */
+    FRAME = -260,    /* of a traceback, or its code; the deepest ones matter more */
+    RULER = -600,    /* no words */
     AGAIN = 100, /* one line tells of many */
     DEEPEST = 6,
     LABEL_TOKENS = 6
@@ -42,7 +43,19 @@ static bool names_failure(struct fl_str s)
 
 static bool is_frame(struct fl_str s)
 {
-    return fl_str_find(s, FL_LIT("File \"")) && fl_str_find(s, FL_LIT(", line "));
+    struct fl_str code = fl_str_trim(s);
+    bool quoted = fl_str_starts(code, FL_LIT("raise ")) || fl_str_starts(code, FL_LIT("assert ")) ||
+                  fl_str_starts(code, FL_LIT("return ")) || fl_str_ends(code, FL_LIT("("));
+    return quoted || (fl_str_find(s, FL_LIT("File \"")) && fl_str_find(s, FL_LIT(", line ")));
+}
+
+static bool has_words(struct fl_str s)
+{
+    size_t letters = 0;
+    for (size_t i = 0; i < s.n && letters < 4; i++) {
+        letters += fl_is_alpha(s.p[i]);
+    }
+    return letters == 4;
 }
 
 static int by_kind(const void *a, const void *b)
@@ -142,7 +155,8 @@ static void weigh(const struct fl_ask *ask, const struct fl_str *clean, struct l
         }
         since = since != SIZE_MAX ? since + 1 : line->trouble || line->finding ? 0 : SIZE_MAX;
         int weight = line->finding ? FINDING * (int)line->finding : line->trouble ? TROUBLE : 0;
-        weight += names_failure(clean[i]) ? EXCEPTION : 0;
+        weight += names_failure(clean[i]) && !is_frame(clean[i]) ? EXCEPTION : 0;
+        weight += has_words(clean[i]) ? 0 : RULER;
         weight += line->trouble && several && choice[i].ranks == 1 ? ALONE : 0;
         weight += line->trouble && choice[i].likes ? AGAIN : 0;
         weight += standing(ask, clean, i, since, end - i);
