@@ -22,6 +22,7 @@ static const struct {
     {"learn", fl_cmd_learn, "propose filter rules from what a job says again and again"},
     {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
+    {"redact", fl_cmd_redact, "print a log as it would leave this machine"},
     {"config", fl_cmd_config, "show each setting and where it came from"},
     {"doctor", fl_cmd_doctor, "check libraries, CPU, state folder, rules, index, endpoint"},
     {"version", fl_cmd_version, "print the version"},
