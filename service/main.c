@@ -24,6 +24,7 @@ static const struct {
     {"feedback", fl_cmd_feedback, "say whether a verdict was right, and what helped"},
     {"stats", fl_cmd_stats, "count verdicts, how many were right, and what models cost"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
+    {"redact", fl_cmd_redact, "print a log as it would leave this machine"},
     {"config", fl_cmd_config, "show each setting and where it came from"},
     {"doctor", fl_cmd_doctor, "check libraries, CPU, state folder, rules, index, endpoint"},
     {"version", fl_cmd_version, "print the version"},

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One pass from left to right: at each place a few matchers, chosen by the byte found there, may
- * claim a stretch. A hit keeps its first bytes (a key name, "://") and replaces the rest. What one
+/* One pass from left to right: at each word and mark a few matchers, chosen by what is found there,
+ * may claim a stretch. A hit keeps its first bytes (a key name, "://") and replaces the rest. What one
  * replacement uncovers (a word boundary that was not there) is caught by passing again until
  * nothing changes. Hand-written rather than regular expressions: linear, no stack, no limits. */
 #include "service/llm/redact.h"
 
 #include "service/llm/redact_match.h"
 
-static const char *const kind_names[FL_REDACT_KINDS] = {"secret", "user", "ip", "email"};
+const char *fl_redact_kind_name(enum fl_redact_kind kind)
+{
+    static const char *const names[FL_REDACT_KINDS] = {"secret", "user", "ip", "email"};
+    return names[kind];
+}
 
 size_t fl_redact_placeholder(struct fl_str s)
 {
     for (size_t k = 0; k < FL_REDACT_KINDS && s.n && *s.p == '<'; k++) {
-        struct fl_str name = fl_str_of(kind_names[k]);
+        struct fl_str name = fl_str_of(fl_redact_kind_name((enum fl_redact_kind)k));
         if (!fl_str_starts(fl_str_skip(s, 1), name)) {
             continue;
         }
@@ -26,48 +30,35 @@ size_t fl_redact_placeholder(struct fl_str s)
     return 0;
 }
 
-static bool match_key_block(struct fl_redact *redact, const struct fl_redact_spot *spot,
-                            struct fl_redact_hit *hit)
-{
-    struct fl_str s = rest_of(spot);
-    struct fl_str title = front(s, 64);
-    if (!fl_str_starts(s, FL_LIT("-----BEGIN ")) || !fl_str_find(title, FL_LIT("PRIVATE KEY"))) {
-        return false;
-    }
-    const char *end = fl_str_find(s, FL_LIT("-----END "));
-    size_t n = s.n;
-    if (end) {
-        struct fl_str tail = fl_str_skip(s, (size_t)(end - s.p) + 9);
-        const char *dashes = fl_str_find(front(tail, 64), FL_LIT("-----"));
-        n = dashes ? (size_t)(dashes - s.p) + 5 : s.n;
-    } else {
-        redact->in_key_block = true;
-    }
-    *hit = (struct fl_redact_hit){0, n, FL_REDACT_SECRET};
-    return true;
-}
-
 /* ---- the pass ---- */
 
-static bool find_hit(struct fl_redact *redact, const struct fl_redact_spot *spot,
-                     struct fl_redact_hit *hit)
+/* At a byte that is no part of a word; c is what it spells. */
+static bool match_mark(struct fl_redact *redact, const struct fl_redact_spot *spot, char c,
+                       struct fl_redact_hit *hit)
 {
-    char c = spot->all.p[spot->at];
     switch (c) {
     case '-':
-        return match_key_block(redact, spot, hit);
+        return fl_redact_match_block(redact, spot, hit) ||
+               ((fl_is_space(spot->prev) || is_quote(spot->prev)) &&
+                fl_redact_match_option(spot, hit));
     case ':':
         return fl_redact_match_userinfo(spot, hit);
     case '/':
     case '\\':
         return fl_redact_match_home(spot, hit);
     default:
-        break;
-    }
-    if (!is_word(c) || is_word(spot->prev)) {
         return false;
     }
-    return fl_redact_match_secret(spot, hit) || fl_redact_match_address(spot, hit);
+}
+
+/* At the beginning of a word. */
+static bool match_word(struct fl_redact_spot *spot, struct fl_redact_hit *hit)
+{
+    struct fl_str rest = rest_of(spot);
+    spot->ident = fl_str_head(rest, run(fl_str_head(rest, FL_REDACT_IDENT), is_ident));
+    return fl_redact_match_token(spot, hit) || fl_redact_match_value(spot, hit) ||
+           (*rest.p == 'p' && fl_is_space(spot->prev) && fl_redact_match_option(spot, hit)) ||
+           fl_redact_match_address(spot, hit);
 }
 
 static uint64_t hash_of(enum fl_redact_kind kind, struct fl_str value)
@@ -103,83 +94,116 @@ static void add_placeholder(struct fl_redact *redact, const struct fl_redact_hit
                             struct fl_str value, struct fl_buf *out)
 {
     uint32_t number = number_of(redact, hit->kind, value);
+    redact->count[hit->kind]++;
     size_t begin = out->n;
-    fl_buf_addf(out, "<%s:%u>", kind_names[hit->kind], number);
+    fl_buf_addf(out, "<%s:%u>", fl_redact_kind_name(hit->kind), number);
     if (number == 0 || out->n - begin > hit->keep + 2 * hit->drop) {
         if (out->failed == FL_OK) {
             out->n = begin;
-            fl_buf_addf(out, "<%s>", kind_names[hit->kind]);
+            fl_buf_addf(out, "<%s>", fl_redact_kind_name(hit->kind));
         }
     }
 }
 
 static bool is_worth_it(const struct fl_redact_hit *hit)
 {
-    return strlen(kind_names[hit->kind]) + 2 <= hit->keep + 2 * hit->drop;
+    return strlen(fl_redact_kind_name(hit->kind)) + 2 <= hit->keep + 2 * hit->drop;
 }
 
-static void pass(struct fl_redact *redact, struct fl_str in, struct fl_buf *out)
+/* Steps over n bytes that end in, or spell, the character c. */
+static void step(struct fl_redact_spot *spot, char c, size_t n)
 {
-    size_t copied = 0;
-    struct fl_redact_spot spot = {in, 0, ' '};
-    while (spot.at < in.n) {
-        struct fl_redact_hit hit;
-        size_t own = fl_redact_placeholder(rest_of(&spot));
-        if (own) {
-            spot.at += own;
-            spot.prev = '>';
-        } else if (find_hit(redact, &spot, &hit) && is_worth_it(&hit)) {
-            fl_buf_add(out, in.p + copied, spot.at + hit.keep - copied);
-            add_placeholder(redact, &hit, (struct fl_str){in.p + spot.at + hit.keep, hit.drop},
-                            out);
-            spot.at += hit.keep + hit.drop;
-            copied = spot.at;
-            spot.prev = '>';
-        } else {
-            char before = spot.prev;
-            spot.prev = in.p[spot.at++];
-            if (before == '\\' && strchr("nrt", spot.prev)) {
-                spot.prev = ' '; /* an escaped line end or tab is no part of a word */
-            }
-        }
+    spot->at += n;
+    spot->prev = c;
+    if (c != '-') {
+        spot->opener = c;
+        spot->opener_n = n;
     }
-    fl_buf_add(out, in.p + copied, in.n - copied);
 }
 
-/* A line of a key block whose beginning was fed before, or was not shown to us at all. */
-static bool is_key_line(const struct fl_redact *redact, struct fl_str text)
+/* Looks at what begins here and steps over it unless it is a hit. */
+static bool find_hit(struct fl_redact *redact, struct fl_redact_spot *spot,
+                     struct fl_redact_hit *hit)
 {
-    struct fl_str line = fl_str_trim(text);
-    bool body = line.n > 0 && run(line, is_base64) == line.n;
-    if (redact->in_key_block) {
-        return body || fl_str_starts(line, FL_LIT("Proc-Type:")) ||
-               fl_str_starts(line, FL_LIT("DEK-Info:"));
-    }
-    bool hex = run(line, is_hex) == line.n;
-    return body && !hex && (line.n == 64 || line.n == 70 || line.n == 76) && looks_random(line) &&
-           has_digit(line);
-}
-
-/* Takes what belongs to a key block off the front of *text; true when there was something. */
-static bool take_key_part(struct fl_redact *redact, struct fl_str *text)
-{
-    if (redact->in_key_block) {
-        const char *end = fl_str_find(*text, FL_LIT("-----END "));
-        if (end) {
-            struct fl_str tail = fl_str_skip(*text, (size_t)(end - text->p) + 9);
-            const char *dashes = fl_str_find(tail, FL_LIT("-----"));
-            *text = dashes ? fl_str_skip(tail, (size_t)(dashes - tail.p) + 5)
-                           : fl_str_skip(tail, tail.n);
-            redact->in_key_block = false;
+    struct fl_str rest = rest_of(spot);
+    char c = *rest.p;
+    size_t n = run(rest, is_word);
+    if (n) {
+        if (!is_word(spot->prev) && match_word(spot, hit) && is_worth_it(hit)) {
             return true;
         }
+        step(spot, rest.p[n - 1], n);
+        return false;
     }
-    if (is_key_line(redact, *text)) {
-        *text = fl_str_skip(*text, text->n);
+    n = c == '<' ? fl_redact_placeholder(rest) : 0;
+    if (n) {
+        step(spot, '>', n);
+        return false;
+    }
+    n = fl_redact_char(rest, &c);
+    if (match_mark(redact, spot, c, hit) && is_worth_it(hit)) {
         return true;
     }
-    redact->in_key_block = redact->in_key_block && fl_str_trim(*text).n == 0;
+    step(spot, c, n);
     return false;
+}
+
+/* Copies in to out with hits replaced; false, and nothing in out, when there are none. */
+static bool pass(struct fl_redact *redact, struct fl_str in, struct fl_buf *out)
+{
+    size_t copied = 0;
+    struct fl_redact_hit hit;
+    struct fl_redact_spot spot = {
+        .all = in, .prev = ' ', .opener = ' ', .has_at = in.n && memchr(in.p, '@', in.n)};
+    while (spot.at < in.n) {
+        if (find_hit(redact, &spot, &hit)) {
+            struct fl_str value = {in.p + spot.at + hit.keep, hit.drop};
+            fl_buf_add(out, in.p + copied, spot.at + hit.keep - copied);
+            add_placeholder(redact, &hit, value, out);
+            step(&spot, '>', hit.keep + hit.drop);
+            copied = spot.at;
+        }
+    }
+    if (copied) {
+        fl_buf_add(out, in.p + copied, in.n - copied);
+    }
+    return copied > 0;
+}
+
+/* Copies in to out without escape sequences; false, and nothing in out, when there are none. */
+static bool uncolour(struct fl_str in, struct fl_buf *out)
+{
+    size_t copied = 0;
+    if (!memchr(in.p, '\x1b', in.n) && !memchr(in.p, '\\', in.n) && !memchr(in.p, '^', in.n)) {
+        return false;
+    }
+    for (size_t i = 0; i < in.n;) {
+        size_t n = fl_redact_colour(fl_str_skip(in, i));
+        if (n) {
+            fl_buf_add(out, in.p + copied, i - copied);
+            copied = i + n;
+        }
+        i += n ? n : 1;
+    }
+    if (copied) {
+        fl_buf_add(out, in.p + copied, in.n - copied);
+    }
+    return copied > 0;
+}
+
+/* The part of a key block in a line. */
+static bool unkey(struct fl_redact *redact, struct fl_str in, struct fl_buf *out)
+{
+    size_t from = 0;
+    size_t to = 0;
+    if (!fl_redact_block_line(redact, in, &from, &to)) {
+        return false;
+    }
+    struct fl_redact_hit hit = {0, to - from, FL_REDACT_SECRET};
+    fl_buf_add(out, in.p, from);
+    add_placeholder(redact, &hit, FL_LIT("key block"), out);
+    fl_buf_add(out, in.p + to, in.n - to);
+    return true;
 }
 
 void fl_redact_init(struct fl_redact *redact)
@@ -187,38 +211,49 @@ void fl_redact_init(struct fl_redact *redact)
     *redact = (struct fl_redact){.values_n = 0};
 }
 
+/* What a step made of the text becomes the text; the other buffer is free then. */
+struct stage {
+    struct fl_str text;
+    struct fl_buf buf[2];
+    int next;
+    enum fl_status status;
+};
+
+static struct fl_buf *room(struct stage *stage)
+{
+    fl_buf_clear(&stage->buf[stage->next]);
+    return &stage->buf[stage->next];
+}
+
+static bool turn(struct stage *stage, bool changed)
+{
+    if (changed) {
+        stage->text = fl_buf_str(&stage->buf[stage->next]);
+        stage->status = stage->buf[stage->next].failed;
+        stage->next ^= 1;
+    }
+    return changed && stage->status == FL_OK;
+}
+
 enum fl_status fl_redact_add(struct fl_redact *redact, struct fl_str text, struct fl_buf *out)
 {
     enum { PASSES = 8 };
-    if (text.n == 0) {
-        return FL_OK;
+    struct stage s = {.text = text};
+    for (int i = 0; i < 2; i++) {
+        fl_buf_init(&s.buf[i], 2 * text.n + 4096);
     }
-    struct fl_buf now;
-    struct fl_buf next;
-    fl_buf_init(&now, 2 * text.n + 4096);
-    fl_buf_init(&next, 2 * text.n + 4096);
-    struct fl_str rest = text;
-    if (take_key_part(redact, &rest)) {
-        struct fl_redact_hit hit = {0, text.n - rest.n, FL_REDACT_SECRET};
-        add_placeholder(redact, &hit, FL_LIT("key block"), &now);
-    }
-    pass(redact, rest, &now);
-    for (int i = 0; i < PASSES; i++) {
-        fl_buf_clear(&next);
-        pass(redact, fl_buf_str(&now), &next);
-        bool same = fl_str_eq(fl_buf_str(&now), fl_buf_str(&next));
-        struct fl_buf swap = now;
-        now = next;
-        next = swap;
-        if (same || now.failed != FL_OK || next.failed != FL_OK) {
-            break;
+    bool more = text.n > 0;
+    for (int i = 0; i < PASSES && more; i++) {
+        more = turn(&s, uncolour(s.text, room(&s)));
+        if (s.status == FL_OK && i == 0) {
+            turn(&s, unkey(redact, s.text, room(&s)));
+        }
+        if (s.status == FL_OK) {
+            more |= turn(&s, pass(redact, s.text, room(&s)));
         }
     }
-    enum fl_status status = now.failed != FL_OK ? now.failed : next.failed;
-    if (status == FL_OK) {
-        status = fl_buf_add_str(out, fl_buf_str(&now));
-    }
-    fl_buf_free(&now);
-    fl_buf_free(&next);
+    enum fl_status status = s.status == FL_OK ? fl_buf_add_str(out, s.text) : s.status;
+    fl_buf_free(&s.buf[0]);
+    fl_buf_free(&s.buf[1]);
     return status;
 }

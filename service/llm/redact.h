@@ -5,8 +5,10 @@
  *
  * Taken out: provider keys by their prefix, JWTs, Authorization, Cookie, Bearer and Basic values,
  * values of password-, token- and key-like names, signatures in URLs, user info in URLs, private
- * key blocks (also when fed line by line), e-mail addresses, IPv4 and IPv6 addresses, user names in
- * home folders. Kept: loopback addresses, version numbers, hashes and checksums (evidence).
+ * key blocks (also when fed line by line, with lines of others between them), e-mail addresses, IPv4 and IPv6 addresses, user names in
+ * home folders. Also as a URL, JSON or HTML spells them. Terminal escape sequences are dropped, for
+ * a secret may stand between two. Kept: loopback addresses, version numbers, hashes and checksums,
+ * source code that names a secret (evidence).
  *
  * Owns nothing: values are remembered by hash only, so there is nothing to free.
  * Limits: FL_REDACT_VALUES different values are numbered, later ones read <secret>; the output is
@@ -16,6 +18,7 @@
 
 #include <stdint.h>
 
+enum fl_redact_kind { FL_REDACT_SECRET, FL_REDACT_USER, FL_REDACT_IP, FL_REDACT_EMAIL };
 enum { FL_REDACT_VALUES = 1024, FL_REDACT_KINDS = 4 };
 
 struct fl_redact {
@@ -25,9 +28,15 @@ struct fl_redact {
         uint32_t kind;
     } values[FL_REDACT_VALUES];
     size_t values_n;
-    uint32_t last[FL_REDACT_KINDS]; /* the last number given out, by kind */
-    bool in_key_block;              /* a private key block was begun and not ended */
+    uint32_t last[FL_REDACT_KINDS];  /* the last number given out, by kind */
+    uint64_t count[FL_REDACT_KINDS]; /* how many places were replaced */
+    bool in_key_block;               /* a private key block was begun and not ended */
+    uint64_t key_prefix;             /* tells what stood before its last line: a time, a rank */
+    unsigned foreign_lines;          /* lines since its last one */
 };
+
+/* "secret", "user", "ip", "email". */
+const char *fl_redact_kind_name(enum fl_redact_kind kind);
 
 void fl_redact_init(struct fl_redact *redact);
 

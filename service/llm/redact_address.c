@@ -9,7 +9,7 @@ static bool is_local_part(char c)
 static bool match_email(const struct fl_redact_spot *spot, struct fl_redact_hit *hit)
 {
     struct fl_str s = rest_of(spot);
-    size_t n = run(front(s, 65), is_local_part);
+    size_t n = run(fl_str_head(s, 65), is_local_part);
     if (n == 0 || n >= s.n || s.p[n] != '@' || is_local_part(spot->prev)) {
         return false;
     }
@@ -78,7 +78,11 @@ static bool is_ipv6_byte(char c)
 static bool match_ipv6(const struct fl_redact_spot *spot, struct fl_redact_hit *hit)
 {
     struct fl_str s = rest_of(spot);
-    struct fl_str all = front(s, run(front(s, 41), is_ipv6_byte));
+    size_t digits = run(fl_str_head(s, 5), is_hex);
+    if (digits > 4 || digits >= s.n || s.p[digits] != ':') {
+        return false;
+    }
+    struct fl_str all = fl_str_head(s, run(fl_str_head(s, 41), is_ipv6_byte));
     while (all.n && all.p[all.n - 1] == ':') {
         all.n--;
     }
@@ -86,7 +90,7 @@ static bool match_ipv6(const struct fl_redact_spot *spot, struct fl_redact_hit *
     size_t doubles = 0;
     size_t first = run(all, is_hex);
     for (size_t i = 0; i < all.n;) {
-        size_t digits = run(fl_str_skip(all, i), is_hex);
+        digits = run(fl_str_skip(all, i), is_hex);
         if (digits > 4) {
             return false;
         }
@@ -116,36 +120,72 @@ static bool is_port(struct fl_str s)
     return s.n <= 5 && run(s, fl_is_digit) == s.n;
 }
 
-/* scheme://user:password@host; a bare slash in the password is forgiven. */
-bool fl_redact_match_userinfo(const struct fl_redact_spot *spot, struct fl_redact_hit *hit)
+/* The next character of a URL, which may itself stand in another one: only there %40 is a @, and
+ * %2540 a %40. */
+static size_t url_char(struct fl_str s, bool coded, char *c_r)
 {
-    struct fl_str s = rest_of(spot);
-    if (!fl_str_starts(s, FL_LIT("://")) || !is_word(spot->prev)) {
-        return false;
+    *c_r = *s.p;
+    if (fl_str_starts(s, FL_LIT("%25"))) {
+        return 3;
     }
-    s = fl_str_skip(s, 3);
+    return coded || *s.p == '\\' ? fl_redact_char(s, c_r) : 1;
+}
+
+/* Steps over "://". */
+static bool take_scheme_end(struct fl_str *s)
+{
+    for (size_t i = 0; i < 3; i++) {
+        char c = '\0';
+        size_t n = s->n ? fl_redact_char(*s, &c) : 0;
+        if (c != "://"[i]) {
+            return false;
+        }
+        *s = fl_str_skip(*s, n);
+    }
+    return true;
+}
+
+/* Length of the user info of a URL behind its scheme, 0 when there is none. A bare slash in the
+ * password is forgiven. */
+static size_t userinfo_length(struct fl_str s, bool coded)
+{
     size_t end = 0;
     size_t host_end = 0;
     size_t colon = 0;
     size_t at = 0;
-    for (; end < s.n && end < 1024 && !fl_is_space(s.p[end]) && !strchr("\"'`", s.p[end]); end++) {
-        char c = s.p[end];
-        if (!host_end && end > 0 && strchr("/?#\\", c)) {
+    for (size_t n = 0; end < s.n && end < 1024; end += n) {
+        char c = '\0';
+        n = url_char(fl_str_skip(s, end), coded, &c);
+        if (fl_is_space(c) || is_quote(c) || (coded && s.p[end] == '&')) {
+            break;
+        }
+        if (!host_end && end > 0 && (is_among(c, "/?#\\") || (c == ';' && !colon))) {
             host_end = end;
         }
         if (c == ':' && !host_end && !colon) {
-            colon = end + 1;
+            colon = end + n;
         }
         if (c == '@' &&
             (!host_end || (colon && !is_port((struct fl_str){s.p + colon, host_end - colon})))) {
             at = end;
         }
     }
-    struct fl_str info = front(s, at);
-    if (at == 0 || fl_redact_placeholder(info) == info.n) {
+    return at;
+}
+
+/* scheme://user:password@host */
+bool fl_redact_match_userinfo(const struct fl_redact_spot *spot, struct fl_redact_hit *hit)
+{
+    struct fl_str s = rest_of(spot);
+    bool coded = *s.p == '%';
+    if (!is_word(spot->prev) || !take_scheme_end(&s)) {
         return false;
     }
-    *hit = (struct fl_redact_hit){3, at, FL_REDACT_SECRET};
+    size_t n = userinfo_length(s, coded);
+    if (n == 0 || fl_redact_placeholder(fl_str_head(s, n)) == n) {
+        return false;
+    }
+    *hit = (struct fl_redact_hit){(size_t)(s.p - rest_of(spot).p), n, FL_REDACT_SECRET};
     return true;
 }
 
@@ -158,6 +198,9 @@ bool fl_redact_match_home(const struct fl_redact_spot *spot, struct fl_redact_hi
 {
     static const char *const folders[] = {"/home/", "/Users/", "\\Users\\", "\\\\Users\\\\"};
     struct fl_str s = rest_of(spot);
+    if (s.n < 7 || !is_among(s.p[1], "hU\\")) {
+        return false;
+    }
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         struct fl_str folder = fl_str_of(folders[i]);
         if (!fl_str_starts(s, folder)) {
@@ -173,6 +216,6 @@ bool fl_redact_match_home(const struct fl_redact_spot *spot, struct fl_redact_hi
 bool fl_redact_match_address(const struct fl_redact_spot *spot, struct fl_redact_hit *hit)
 {
     char c = spot->all.p[spot->at];
-    return match_email(spot, hit) || (fl_is_digit(c) && match_ipv4(spot, hit)) ||
+    return (spot->has_at && match_email(spot, hit)) || (fl_is_digit(c) && match_ipv4(spot, hit)) ||
            (is_hex(c) && match_ipv6(spot, hit));
 }

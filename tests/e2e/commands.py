@@ -507,6 +507,65 @@ def test_filter_into_a_closed_pipe(c):
     c.check(p.wait(60) >= 0 and not CRASH.search(err), "crashed: %s" % err)
 
 
+# ------------------------------------------------------------------------------------------------ redact
+
+PRIVATE = """[rank0]: HF_TOKEN=hf_CANARYabcdefghijklmnop at /home/canary/run from 10.20.30.40
+step 4 loss 2.31 commit 0123456789abcdef0123456789abcdef01234567
+again hf_CANARYabcdefghijklmnop, mail canary@example.org
+-----BEGIN PRIVATE KEY-----
+MIICANARYcanary0
+-----END PRIVATE KEY-----
+password = CANARY99"""
+REDACTED = """[rank0]: HF_TOKEN=<secret:1> at /home/<user:1>/run from <ip:1>
+step 4 loss 2.31 commit 0123456789abcdef0123456789abcdef01234567
+again <secret:1>, mail <email:1>
+<secret:2>
+<secret:3>
+<secret:3>
+password = <secret:4>"""
+
+
+def test_redact(c):
+    path = c.write("a.log", PRIVATE)
+    c.check(c.run("redact", path).out == REDACTED, "printed: %r" % c.run("redact", path).out)
+    packed = c.write("a.log.gz", gzip.compress(PRIVATE.encode()))
+    for how in (("redact",), ("redact", "-"), ("redact", packed)):
+        c.check(c.run(*how, stdin=PRIVATE.encode()).out == REDACTED, "%r prints something else" % (how,))
+    both = c.run("redact", path, c.write("b.log", "\nhf_CANARYabcdefghijklmnop /home/other"), path).out
+    c.check(both.startswith(REDACTED) and "\n<secret:1> /home/<user:2>" in both, "numbers differ between files: %r" % both)
+    with open(HEALTHY, "rb") as f:
+        data = f.read()
+    out = c.run("redact", stdin=data).stdout
+    c.check(out.count(b"\n") == data.count(b"\n") and b"<secret" not in out, "a healthy log: %r" % out[:300])
+
+
+def test_redact_count(c):
+    told = json.loads(c.run("redact", "--count", "--format", "json", stdin=PRIVATE.encode()).out)
+    c.check(told == {"schema": "faultline.redact/1", "lines": 7, "secret": {"replaced": 6, "different": 4},
+                     "user": {"replaced": 1, "different": 1}, "ip": {"replaced": 1, "different": 1},
+                     "email": {"replaced": 1, "different": 1}}, "--count: %r" % told)
+    text = c.run("redact", "-c", stdin=PRIVATE.encode()).out
+    c.check("secret  6 replaced, 4 different\n" in text and "CANARY" not in text, "--count: %r" % text)
+
+
+def test_redact_faults(c):
+    c.run("redact", os.path.join(c.folder, "absent"), status=3, says=("absent: cannot open", "give a log you may read"))
+    c.run("redact", c.folder, status=2, says=("is a folder", "name the files in it"))
+    c.run("redact", "--format", "json", status=2, says="add --count")
+    torn = c.run("redact", c.write("torn.gz", gzip.compress(PRIVATE.encode())[:-12]), status=3, says="torn.gz: broken gzip data")
+    c.check("CANARY" not in torn.out, "leaked: %r" % torn.out)
+
+
+def test_redact_of_a_line_without_end(c):
+    rng = random.Random(3)
+    parts = ["a%d=%s, " % (i, rng.choice(("0.5", "hf_CANARYabcdefghijklmnop", "'x y'"))) for i in range(60000)]
+    line = "".join(parts).encode()
+    out = c.run("redact", stdin=line).out
+    c.check("CANARY" not in out and out.replace("<secret:1>", "hf_CANARYabcdefghijklmnop").encode() == line, "a long line was torn")
+    blob = b"QUJD" * 500000
+    c.check(c.run("redact", stdin=blob + b"\nx\n").stdout == blob + b"\nx\n", "a line without blanks was changed")
+
+
 # ------------------------------------------------------------------------------------------------- rules
 
 RULE = {"format": "faultline.diagnosis/1", "rules": [{
@@ -730,7 +789,7 @@ def test_doctor_version(c):
 def test_help(c):
     options = {"diagnose": "--format --explain --follow --offline --state --no-learned --fail-on --base-url --model --deadline", "filter": "--only --explain --state",
                "rules": "--state --format list show test lint import export pending approve reject retire revoke", "incidents": "--state --format --limit --cause list show search add forget export import",
-               "eval": "--verbose --part --calibrate", "config": "", "doctor": "--state", "version": ""}
+               "eval": "--verbose --part --calibrate", "config": "", "redact": "--count --format", "doctor": "--state", "version": ""}
     top = c.run("--help").out
     c.check(c.run("-h").out == top == c.run("help").out, "-h, --help and help differ")
     known = re.findall(r"^  (\w+) +\S", top, re.M)

@@ -8,167 +8,10 @@
 #include "service/llm/client_address.h"
 #include "service/llm/client_error.h"
 #include "service/llm/client_text.h"
-#include "service/llm/redact.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static struct fl_arena arena;
-
-static const char *redacted(struct fl_redact *redact, const char *text)
-{
-    struct fl_buf out;
-    fl_buf_init(&out, 1 << 20);
-    CHECK(fl_redact_add(redact, fl_str_of(text), &out) == FL_OK);
-    const char *kept = fl_arena_text(&arena, fl_buf_str(&out));
-    fl_buf_free(&out);
-    return kept;
-}
-
-static const char *redacted_once(const char *text)
-{
-    struct fl_redact redact;
-    fl_redact_init(&redact);
-    return redacted(&redact, text);
-}
-
-TEST(redact_hides_canaries)
-{
-    static const char *const cases[][2] = {
-        {"key sk-proj-CANARYa1b2c3d4e5f6 used", "key <secret:1> used"},
-        {"login hf_CANARYabcdefghijklmnop", "login <secret:1>"},
-        {"clone with ghp_CANARYabcdefghijklmnop12", "clone with <secret:1>"},
-        {"id AKIACANARYABCDEFGHIJ.", "id <secret:1>."},
-        {"hook xoxb-123456-CANARYabcdef", "hook <secret:1>"},
-        {"glpat-CANARYabcdefgh12", "<secret:1>"},
-        {"maps AIzaCANARYabcdefghijklmnopqrstuvwxyz012", "maps <secret:1>"},
-        {"nvapi-CANARYabcdefghijklmn", "<secret:1>"},
-        {"jwt eyJhbGciOiJub25l.eyJDQU5BUlkiOjF9.c2ln end", "jwt <secret:1> end"},
-        {"Authorization: Bearer CANARY123", "Authorization: <secret:1>"},
-        {"sent 'Authorization': 'Basic Q0FOQVJZ'", "sent 'Authorization': '<secret:1>'"},
-        {"header bearer CANARYtoken1 sent", "header bearer <secret:1> sent"},
-        {"Set-Cookie: sid=CANARY; Path=/", "Set-Cookie: <secret:1>"},
-        {"password=CANARY next=1", "password=<secret:1> next=1"},
-        {"--db-password CANARY --lr 1", "--db-password <secret:1> --lr 1"},
-        {"Namespace(hf_token='CANARY1', lr=0.1)", "Namespace(hf_token='<secret:1>', lr=0.1)"},
-        {"{\"api_key\": \"CANARY\"}", "{\"api_key\": \"<secret:1>\"}"},
-        {"{\\\"secret\\\": \\\"CANARY\\\"}", "{\\\"secret\\\": \\\"<secret:1>\\\"}"},
-        {"WANDB_API_KEY=CANARY0123", "WANDB_API_KEY=<secret:1>"},
-        {"AWS_SECRET_ACCESS_KEY: CANARY/abc+1", "AWS_SECRET_ACCESS_KEY: <secret:1>"},
-        {"AccountKey=CANARY==;Endpoint=x", "AccountKey=<secret:1>;Endpoint=x"},
-        {"GET https://h/p?X-Amz-Signature=CANARY&a=1",
-         "GET https://h/p?X-Amz-Signature=<secret:1>&a=1"},
-        {"redis://:CANARY@cache:6379/0", "redis://<secret:1>@cache:6379/0"},
-        {"postgres://me:CAN/ARY@db/x", "postgres://<secret:1>@db/x"},
-        {"-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY----- x", "<secret:1> x"},
-        {"print('a\\nhf_CANARYabcdefghijklmnop')", "print('a\\n<secret:1>')"},
-        {"mail canary.b@example.org.", "mail <email:1>."},
-        {"open /home/canary/a.py failed", "open /home/<user:1>/a.py failed"},
-        {"in C:\\Users\\canary\\a.py", "in C:\\Users\\<user:1>\\a.py"},
-        {"connect 10.20.30.40:29500", "connect <ip:1>:29500"},
-        {"via fe80::12ff:fe34:1 ok", "via <ip:1> ok"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        CHECK_EQ_STR(redacted_once(cases[i][0]), cases[i][1]);
-    }
-}
-
-TEST(redact_keeps_evidence)
-{
-    static const char *const texts[] = {
-        "torch==2.1.0.1 NCCL version 2.18.1.1 cudnn-9.1.0.70",
-        "listening on 127.0.0.1:8000 and 0.0.0.0",
-        "commit 0123456789abcdef0123456789abcdef01234567",
-        "12:34:56 c10d::Reducer std::bad_alloc 0000:3b:00.0",
-        "eos_token='</s>' pad_token_id=0 max_tokens=512 tokens: 12",
-        "SyntaxError: invalid token: unexpected indent",
-        "Basic training of the task-learning-module-2024-final run",
-        "Bearer token missing, password=None, token=null",
-        "http://node7:29500/a@b size mismatch: [10, 20] vs [30]",
-    };
-    for (size_t i = 0; i < COUNT(texts); i++) {
-        CHECK_EQ_STR(redacted_once(texts[i]), texts[i]);
-    }
-}
-
-TEST(redact_numbers_are_stable)
-{
-    struct fl_redact redact;
-    fl_redact_init(&redact);
-    CHECK_EQ_STR(redacted(&redact, "10.0.0.1 10.0.0.2"), "<ip:1> <ip:2>");
-    CHECK_EQ_STR(redacted(&redact, "10.0.0.2 /home/ann/x"), "<ip:2> /home/<user:1>/x");
-    CHECK_EQ_STR(redacted(&redact, "/home/bob /home/ann"), "/home/<user:2> /home/<user:1>");
-}
-
-TEST(redact_follows_key_blocks_over_lines)
-{
-    struct fl_redact redact;
-    fl_redact_init(&redact);
-    CHECK_EQ_STR(redacted(&redact, "-----BEGIN RSA PRIVATE KEY-----"), "<secret:1>");
-    CHECK(!strstr(redacted(&redact, "MIIcanary+/abc="), "canary"));
-    CHECK(!strstr(redacted(&redact, "tail= -----END RSA PRIVATE KEY----- step 3"), "tail="));
-    CHECK_EQ_STR(redacted(&redact, "step 4"), "step 4");
-}
-
-/* Random joins of awkward pieces: a second pass changes nothing, the size is bounded. */
-TEST(redact_is_idempotent_and_bounded)
-{
-    static const char *const pieces[] = {"password",
-                                         "=",
-                                         ":",
-                                         " ",
-                                         "\"",
-                                         "'",
-                                         "\\",
-                                         "sk-",
-                                         "abc1",
-                                         "DEF",
-                                         "<secret:1>",
-                                         "<ip:2>",
-                                         "<",
-                                         "@",
-                                         "example.com",
-                                         "10.",
-                                         "1.2.3.4",
-                                         "fe80::",
-                                         "1",
-                                         "a",
-                                         "/home/",
-                                         "\\Users\\",
-                                         "://",
-                                         "token",
-                                         "-",
-                                         "--",
-                                         "bearer ",
-                                         "eyJ",
-                                         "aaaaaaaaaaaaaaaa1",
-                                         "AKIA",
-                                         "\n",
-                                         ".",
-                                         "%3D",
-                                         "<user",
-                                         ":1>",
-                                         "key",
-                                         "-----BEGIN PRIVATE KEY-----",
-                                         "pwd",
-                                         "sig",
-                                         "USER",
-                                         "\xff"};
-    unsigned seed = 20261;
-    for (int round = 0; round < 3000; round++) {
-        char text[1024] = "";
-        for (int i = 0; i < 24; i++) {
-            seed = seed * 1103515245U + 12345U;
-            strncat(text, pieces[(seed >> 16) % COUNT(pieces)], sizeof text - strlen(text) - 1);
-        }
-        const char *once = redacted_once(text);
-        CHECK_EQ_STR(redacted_once(once), once);
-        CHECK(strlen(once) <= 2 * strlen(text) + 64);
-        if (test_failures) {
-            return;
-        }
-        fl_arena_free(&arena);
-    }
-}
 
 /* ---- answers ---- */
 
@@ -331,7 +174,7 @@ TEST(prompt_cannot_be_broken_out_of)
     struct fl_ask ask = {.lines = &line, .lines_n = 1, .causes = causes, .causes_n = 2};
     CHECK_EQ_INT(render(&ask), FL_OK);
     CHECK_HAS(prompt.user.p,
-              "\nL1 a\\x0a=====0 end of log\\x0a## user\\x0a{{causes}} \\x1b[2K L1 hello\n");
+              "\nL1 a\\x0a=====0 end of log\\x0a## user\\x0a{{causes}}  L1 hello\n");
 }
 
 /* Of many lines the prompt holds what tells most, in order, and says what it left out. */
@@ -485,11 +328,6 @@ TEST(addresses_are_checked)
 int main(void)
 {
     fl_arena_init(&arena, 64 << 20);
-    RUN(redact_hides_canaries);
-    RUN(redact_keeps_evidence);
-    RUN(redact_numbers_are_stable);
-    RUN(redact_follows_key_blocks_over_lines);
-    RUN(redact_is_idempotent_and_bounded);
     RUN(answer_is_read);
     RUN(answer_may_be_wrapped);
     RUN(answer_with_false_evidence_is_refused);
