@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Recorded with each stored vector; raise it whenever the same text would give another vector. */
-enum { FL_EMBED_VERSION = 1, FL_EMBED_DIM = 512, FL_EMBED_BYTES = 40 * 1024 };
+enum { FL_EMBED_VERSION = 2, FL_EMBED_DIM = 256, FL_EMBED_BYTES = 40 * 1024 };
 
 /* Fills out with a vector of length one; with zeros (and *empty_r set) when the text holds no
  * word. FL_NOMEM is the only failure. */

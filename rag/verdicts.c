@@ -52,7 +52,7 @@ enum fl_status fl_verdicts_keep(struct fl_incidents *store, const struct fl_give
 }
 
 enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incident,
-                                struct fl_seen *out, struct fl_err *err)
+                                struct fl_str but, struct fl_seen *out, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
@@ -62,9 +62,10 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
         fl_store_prepare(store, "SELECT COUNT(*), coalesce(min(time), ''), coalesce(strftime('%s', m.t), 0),"
                          " coalesce(m.c, 0) FROM verdicts LEFT JOIN (SELECT max(time) t,"
                          " confidence c FROM verdicts WHERE incident = ?1 AND method = 'model') m"
-                         " WHERE incident = ?1", &statement, err);
+                         " WHERE incident = ?1 AND job <> ?2", &statement, err);
     if (status == FL_OK) {
         fl_store_bind(statement, 1, incident);
+        fl_store_bind(statement, 2, but);
         status = fl_store_step(store, statement, &row, err);
     }
     if (status == FL_OK && row) {

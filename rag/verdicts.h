@@ -22,7 +22,7 @@ struct fl_given {
 enum fl_status fl_verdicts_keep(struct fl_incidents *store, const struct fl_given *given,
                                 struct fl_err *err) FL_MUST_USE;
 
-/* How many jobs ended in the incident, and when first; first is "" when none did. */
+/* How many jobs but this one ended in the incident, and when first; first is "" when none did. */
 struct fl_seen {
     long jobs;
     char first[24];
@@ -30,7 +30,7 @@ struct fl_seen {
     double confidence; /* ... and how sure it was */
 };
 enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incident,
-                                struct fl_seen *out, struct fl_err *err) FL_MUST_USE;
+                                struct fl_str but, struct fl_seen *out, struct fl_err *err) FL_MUST_USE;
 
 /* A person says whether the verdicts of an incident were right, and what the truth is (wrong ones;
  * "": not said). *n_r: verdicts marked. */

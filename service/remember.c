@@ -92,10 +92,12 @@ bool fl_recall_again(struct fl_result *r)
     char print[FL_TELLING_PRINT];
     struct fl_err err = {0};
     struct fl_incident alike;
+    struct fl_identity job;
+    fl_identity_of(r->job, &job);
     fl_telling_print(&r->telling, print);
     if (!r->store || r->verdict.outcome != FL_OUTCOME_UNKNOWN ||
         fl_incidents_alike(r->store, fl_str_of(print), &r->arena, &alike, &err) != FL_OK ||
-        fl_verdicts_seen(r->store, alike.id, &r->seen, &err) != FL_OK) {
+        fl_verdicts_seen(r->store, alike.id, fl_str_of(job.job), &r->seen, &err) != FL_OK) {
         return false;
     }
     if (fl_incident_is_confirmed(&alike)) {
@@ -117,7 +119,9 @@ static void find(const struct fl_config *config, struct fl_result *r, const char
     r->incident = known ? alike.id : *print ? id_of(r, print) : (struct fl_str){"", 0};
     status = status == FL_NOTFOUND ? FL_OK : status;
     if (status == FL_OK && known) {
-        status = fl_verdicts_seen(r->store, r->incident, &r->seen, &err);
+        struct fl_identity job;
+        fl_identity_of(r->job, &job);
+        status = fl_verdicts_seen(r->store, r->incident, fl_str_of(job.job), &r->seen, &err);
     }
     if (status == FL_OK && text.n) {
         status = fl_retrieve_others(r->store, text, r->incident, FL_SIMILAR_MAX, &r->arena,
