@@ -210,3 +210,26 @@ enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule,
     pthread_mutex_unlock(&store->mutex);
     return status;
 }
+
+enum fl_status fl_rulelog_idle(struct fl_incidents *store, struct fl_str rule, long *days_r,
+                               struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    *days_r = -1;
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_prepare(
+        store, "SELECT coalesce(strftime('%s', max(t)), 0) FROM ("
+        "SELECT max(time) t FROM verdicts WHERE rule = ?1 UNION ALL "
+        "SELECT max(time) FROM rule_journal WHERE rule = ?1 UNION ALL "
+        "SELECT max(seen) FROM rule_use WHERE rule = ?1)", &statement, err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, rule);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    int64_t last = status == FL_OK && row ? sqlite3_column_int64(statement, 0) : 0;
+    *days_r = last > 0 ? (long)((fl_clock_wall_s() - last) / 86400) : -1;
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}

@@ -74,3 +74,8 @@ enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, s
 enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule, struct fl_str job,
                                  struct fl_str name, struct fl_rule_record *record_r,
                                  struct fl_err *err) FL_MUST_USE;
+
+/* Days since anything was heard of a rule: a verdict it gave, a job it was seen in, a change of it; -1:
+ * never. */
+enum fl_status fl_rulelog_idle(struct fl_incidents *store, struct fl_str rule, long *days_r,
+                               struct fl_err *err) FL_MUST_USE;

@@ -136,3 +136,28 @@ enum fl_status fl_verdicts_count(struct fl_incidents *store, fl_verdicts_visit v
     pthread_mutex_unlock(&store->mutex);
     return status;
 }
+
+enum fl_status fl_verdicts_rules(struct fl_incidents *store, struct fl_str incident,
+                                 struct fl_arena *arena, struct fl_str *rules, size_t most,
+                                 size_t *n_r, struct fl_err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    *n_r = 0;
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_store_prepare(
+        store, "SELECT DISTINCT rule FROM verdicts WHERE incident = ?1 AND rule <> ''", &statement,
+        err);
+    if (status == FL_OK) {
+        fl_store_bind(statement, 1, incident);
+        status = fl_store_step(store, statement, &row, err);
+    }
+    while (status == FL_OK && row && *n_r < most) {
+        rules[*n_r] = fl_arena_str(arena, fl_store_text(statement, 0));
+        status = rules[(*n_r)++].p ? fl_store_step(store, statement, &row, err)
+                                   : fl_fail(err, FL_NOMEM, "no memory");
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}

@@ -37,6 +37,12 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
 enum fl_status fl_verdicts_judge(struct fl_incidents *store, struct fl_str incident, bool right,
                                  struct fl_str truth, long *n_r, struct fl_err *err) FL_MUST_USE;
 
+/* The rules that gave an incident's verdicts, each once; ids end in the arena. At most `most`; returns
+ * how many in *n_r. */
+enum fl_status fl_verdicts_rules(struct fl_incidents *store, struct fl_str incident,
+                                 struct fl_arena *arena, struct fl_str *rules, size_t most,
+                                 size_t *n_r, struct fl_err *err) FL_MUST_USE;
+
 /* Marks the verdicts that a rule gave: it was taken back. */
 enum fl_status fl_verdicts_retract(struct fl_incidents *store, struct fl_str rule, long *n_r,
                                    struct fl_err *err) FL_MUST_USE;

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { CONTRADICTED = 16 }; /* rules */
+
 /* One word being taken in. */
 struct taking {
     const struct fl_config *config;
@@ -77,7 +79,6 @@ static void decide_rule(struct taking *t, const struct fl_rule *rule)
     bool agrees = t->word->right && fl_str_eq(fl_str_of(rule->cause->slug), t->incident.cause);
     enum fl_life_verb verb = agrees ? FL_LIFE_ACTIVATE : FL_LIFE_REVOKE;
     char reason[200];
-    long n = 0;
     if (agrees && rule->state == FL_STATE_ACTIVE) {
         return;
     }
@@ -88,9 +89,31 @@ static void decide_rule(struct taking *t, const struct fl_rule *rule)
         fl_buf_addf(t->out, "rule %s stays as it is: %s\n", rule->id, fault.msg);
     } else if (agrees) {
         fl_buf_addf(t->out, "rule %s, learned from it, is active now\n", rule->id);
-    } else if (fl_verdicts_retract(t->store, fl_str_of(rule->id), &n, &fault) == FL_OK) {
-        fl_buf_addf(t->out, "rule %s, learned from it, is revoked; %ld verdict%s it gave %s marked\n",
-                    rule->id, n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+    } else {
+        fl_buf_addf(t->out, "rule %s, learned from it, is revoked\n", rule->id);
+    }
+}
+
+/* A learned rule that said otherwise is contradicted. */
+static void retire_those_who_said_so(struct taking *t)
+{
+    struct fl_str ids[CONTRADICTED];
+    size_t n = 0;
+    struct fl_err fault = {0};
+    if (fl_verdicts_rules(t->store, fl_str_of(t->word->incident), &t->arena, ids, CONTRADICTED, &n,
+                          &fault) != FL_OK) {
+        fl_buf_addf(t->out, "%s\n", fault.msg);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_rule *rule = fl_ruleset_find(t->book->set, ids[i]);
+        char reason[200];
+        fault = (struct fl_err){0};
+        snprintf(reason, sizeof reason, "contradicted: incident %.120s is wrong", t->word->incident);
+        if (rule && fl_rule_is_learned(rule) && rule->state == FL_STATE_ACTIVE &&
+            fl_life_change(t->config, t->book->set, rule->id, FL_LIFE_RETIRE, t->word->actor,
+                           reason, NULL, &fault) == FL_OK) {
+            fl_buf_addf(t->out, "rule %s, which said so, is retired\n", rule->id);
+        }
     }
 }
 
@@ -118,6 +141,9 @@ static enum fl_status take(struct taking *t)
         fl_buf_addf(t->out, ", cause %s", t->incident.cause.p);
     }
     fl_buf_addf(t->out, "; %ld verdict%s marked\n", n, n == 1 ? "" : "s");
+    if (!word->right) {
+        retire_those_who_said_so(t);
+    }
     for (uint32_t i = 0; i < t->book->set->rules_n; i++) {
         if (comes_from(&t->book->set->rules[i], id)) {
             decide_rule(t, &t->book->set->rules[i]);

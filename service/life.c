@@ -167,6 +167,19 @@ static enum fl_status find_learned(const struct fl_learn_edit *edit, const struc
                  : fl_fail(err, FL_NOTFOUND, "no learned rule %s (see: faultline rules list)", id);
 }
 
+/* What a revoked rule said no longer counts. */
+static void retract(struct fl_incidents *store, const char *id)
+{
+    struct fl_err err = {0};
+    long n = 0;
+    if (fl_verdicts_retract(store, fl_str_of(id), &n, &err) != FL_OK) {
+        fl_log(FL_LOG_WARN, "verdicts of rule %s are not marked: %s", id, err.msg);
+    } else if (n) {
+        fl_log(FL_LOG_INFO, "%ld verdict%s that rule %s gave %s retracted", n, n == 1 ? "" : "s", id,
+               n == 1 ? "is" : "are");
+    }
+}
+
 enum fl_status fl_life_change(const struct fl_config *config, const struct fl_ruleset *set,
                               const char *id, enum fl_life_verb verb, const char *actor,
                               const char *reason, const char **now_r, struct fl_err *err)
@@ -196,6 +209,9 @@ enum fl_status fl_life_change(const struct fl_config *config, const struct fl_ru
         struct fl_rule_change change = {.actor = fl_str_of(actor), .rule = fl_str_of(id),
                                         .reason = fl_str_of(reason ? reason : "")};
         status = make_step(store, &edit, rule, verb, &change, err);
+        if (status == FL_OK && verb == FL_LIFE_REVOKE) {
+            retract(store, id);
+        }
         if (status == FL_OK && now_r) {
             *now_r = steps[verb].says ? steps[verb].says : fl_state_name(steps[verb].to);
         }

@@ -18,6 +18,7 @@
  * at all nothing is usual yet. Its lines of that job stay dropped, and the report says so. */
 #pragma once
 #include "rag/rulelog.h"
+#include "rag/verdicts.h"
 #include "rules/learn/learn.h"
 #include "service/identity.h"
 #include "service/pipeline.h"
@@ -27,7 +28,7 @@ enum fl_life_verb {
     FL_LIFE_ACTIVATE, /* proposed, shadow or retired -> active */
     FL_LIFE_REJECT,   /* proposed or shadow -> retired, remembered so that it is not proposed again */
     FL_LIFE_RETIRE,   /* shadow or active -> retired */
-    FL_LIFE_REVOKE,   /* any -> gone, files as if it had never been */
+    FL_LIFE_REVOKE,   /* any -> gone, files as if it had never been; its verdicts are retracted */
     FL_LIFE_SUSPEND,  /* active -> shadow */
 };
 

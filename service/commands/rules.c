@@ -276,6 +276,31 @@ static enum fl_status import(const char *state, const char *path, int *code, str
     return status;
 }
 
+static enum fl_status history(const struct fl_rules_life *life, const char *id, struct fl_err *err)
+{
+    struct fl_buf out;
+    fl_buf_init(&out, 16 << 20);
+    enum fl_status status = fl_rules_life_history(life, id, &out, err);
+    status = status == FL_OK ? print(&out, err) : status;
+    fl_buf_free(&out);
+    return status;
+}
+
+static enum fl_status stale(const struct fl_rules_life *life, const char *text, struct fl_err *err)
+{
+    struct fl_buf out;
+    struct fl_str rest = fl_str_of(text);
+    long days = 0;
+    if (!fl_str_take_number(&rest, &days) || rest.n || days < 1) {
+        return fl_fail(err, FL_USAGE, "rules stale DAYS: a number of days, such as 180");
+    }
+    fl_buf_init(&out, 1 << 20);
+    enum fl_status status = fl_rules_life_stale(life, days, &out, err);
+    status = status == FL_OK ? print(&out, err) : status;
+    fl_buf_free(&out);
+    return status;
+}
+
 static enum fl_status dispatch(int argc, char **argv, const struct rules_options *o,
                                const struct fl_config *config, int *code, struct fl_err *err)
 {
@@ -304,6 +329,10 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
         status = show(&life, argv[2], err);
     } else if (fl_str_eq(verb, FL_LIT("pending")) && argc == 2) {
         status = pending(&life, err);
+    } else if (fl_str_eq(verb, FL_LIT("history")) && argc <= 3) {
+        status = history(&life, argc == 3 ? argv[2] : NULL, err);
+    } else if (fl_str_eq(verb, FL_LIT("stale")) && argc == 3) {
+        status = stale(&life, argv[2], err);
     } else if (fl_rules_life_has(verb) && argc == 3) {
         status = fl_rules_life_change(&life, verb, argv[2], err);
     } else if (fl_str_eq(verb, FL_LIT("lint")) && argc <= 3) {
@@ -336,7 +365,7 @@ int fl_cmd_rules(int argc, char **argv)
     };
     const struct fl_cli cli = {
         "rules list|show ID|test [FILE|ID [PATH...]]|lint [FILE]|import FILE|export\n"
-        "       faultline rules pending|approve ID|reject ID|retire ID|revoke ID",
+        "       faultline rules pending|approve ID|reject ID|retire ID|revoke ID|history [ID]|stale DAYS",
         "list    every rule with state, origin, role and cause\n"
         "show    one rule as JSON; of a learned one also what it dropped, and its history\n"
         "test    hold the rules of FILE, or an installed one, against their samples and show where\n"
@@ -348,7 +377,9 @@ int fl_cmd_rules(int argc, char **argv)
         "pending learned rules that are proposed or in shadow, and what speaks for them\n"
         "approve put a learned rule into shadow (counted, not applied); --active: apply it\n"
         "reject  never propose it again;  retire  no longer apply it\n"
-        "revoke  take it out as if it had never been learned",
+        "revoke  take it out as if it had never been learned; its verdicts are marked as retracted\n"
+        "history every change of a learned rule, or of all, with who made it and why\n"
+        "stale   retire learned rules in force that were not heard of for DAYS days",
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config = {.file = NULL};

@@ -192,8 +192,10 @@ static enum fl_status change_text(void *ctx, const struct fl_rule_change *c, str
 {
     struct fl_buf *out = ctx;
     (void)err;
-    fl_buf_addf(out, "  %.*s  %.*s%s%.*s by ", (int)c->time.n, c->time.p, (int)c->was.n, c->was.p,
-                c->was.n ? " -> " : "", (int)c->now.n, c->now.p);
+    fl_buf_addf(out, "  %.*s  ", (int)c->time.n, c->time.p);
+    add_safe(out, c->rule);
+    fl_buf_addf(out, "  %.*s%s%.*s by ", (int)c->was.n, c->was.p, c->was.n ? " -> " : "",
+                (int)c->now.n, c->now.p);
     add_safe(out, c->actor);
     fl_buf_add_text(out, c->reason.n ? ": " : "");
     add_safe(out, c->reason);
@@ -207,6 +209,7 @@ static enum fl_status change_json(void *ctx, const struct fl_rule_change *c, str
     (void)err;
     fl_jw_begin(w, '{');
     fl_jw_key_str(w, "time", c->time);
+    fl_jw_key_str(w, "rule", c->rule);
     fl_jw_key_str(w, "actor", c->actor);
     fl_jw_key_str(w, "was", c->was);
     fl_jw_key_str(w, "now", c->now);
@@ -273,6 +276,62 @@ enum fl_status fl_rules_life_show(const struct fl_rules_life *life, const struct
         bool proved = rule->state == FL_STATE_SHADOW && fl_life_is_proved(&terms, &record);
         status = life->json ? show_json(store, rule, &record, proved, out, err)
                             : show_text(store, rule, &record, out, err);
+    }
+    fl_incidents_close(store);
+    return status;
+}
+
+enum fl_status fl_rules_life_history(const struct fl_rules_life *life, const char *id,
+                                     struct fl_buf *out, struct fl_err *err)
+{
+    struct fl_incidents *store = NULL;
+    struct fl_str rule = fl_str_of(id ? id : "");
+    struct fl_jw w;
+    enum fl_status status = open_log(life, &store, err);
+    fl_jw_init(&w, out, true);
+    if (life->json) {
+        fl_jw_begin(&w, '[');
+    }
+    if (status == FL_OK && store) {
+        status = life->json ? fl_rulelog_history(store, rule, change_json, &w, err)
+                            : fl_rulelog_history(store, rule, change_text, out, err);
+    }
+    if (life->json) {
+        fl_jw_end(&w, ']');
+        fl_buf_add_text(out, "\n");
+    } else if (status == FL_OK && out->n == 0) {
+        fl_buf_add_text(out, id ? "nothing was ever done with a rule of that id\n"
+                                : "no rule was ever learned with this state folder\n");
+    }
+    fl_incidents_close(store);
+    return status;
+}
+
+enum fl_status fl_rules_life_stale(const struct fl_rules_life *life, long days, struct fl_buf *out,
+                                   struct fl_err *err)
+{
+    struct fl_incidents *store = NULL;
+    char who[80];
+    char reason[80];
+    size_t n = 0;
+    enum fl_status status = open_log(life, &store, err);
+    for (uint32_t i = 0; status == FL_OK && store && i < life->set->read_n; i++) {
+        const struct fl_rule *rule = &life->set->rules[i];
+        long idle = -1;
+        if (!fl_rule_is_learned(rule) || rule->state != FL_STATE_ACTIVE) {
+            continue;
+        }
+        status = fl_rulelog_idle(store, fl_str_of(rule->id), &idle, err);
+        if (status == FL_OK && idle >= days) {
+            snprintf(reason, sizeof reason, "stale: not heard of for %ld days", idle);
+            status = fl_life_change(life->config, life->set, rule->id, FL_LIFE_RETIRE, actor(who),
+                                    life->reason ? life->reason : reason, NULL, err);
+            fl_buf_addf(out, "%s: retired, %s\n", rule->id, reason);
+            n += status == FL_OK;
+        }
+    }
+    if (status == FL_OK && n == 0) {
+        fl_buf_addf(out, "every active learned rule was heard of in the last %ld days\n", days);
     }
     fl_incidents_close(store);
     return status;

@@ -23,3 +23,11 @@ enum fl_status fl_rules_life_pending(const struct fl_rules_life *life, struct fl
 /* What a learned rule did, to which jobs, and its history. */
 enum fl_status fl_rules_life_show(const struct fl_rules_life *life, const struct fl_rule *rule,
                                   struct fl_buf *out, struct fl_err *err) FL_MUST_USE;
+
+/* Every change of a learned rule, or of all (NULL), oldest first. */
+enum fl_status fl_rules_life_history(const struct fl_rules_life *life, const char *id,
+                                     struct fl_buf *out, struct fl_err *err) FL_MUST_USE;
+
+/* Retires active learned rules that nothing was heard of for so many days. */
+enum fl_status fl_rules_life_stale(const struct fl_rules_life *life, long days, struct fl_buf *out,
+                                   struct fl_err *err) FL_MUST_USE;
