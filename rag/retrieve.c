@@ -27,6 +27,8 @@ enum {
 struct question {
     struct fl_str text;
     struct fl_str but;
+    const struct fl_near *near;
+    size_t near_n;
     size_t k;
     bool loose;
 };
@@ -43,7 +45,7 @@ struct candidates {
     int64_t incidents;
     struct fl_words *words; /* of the question */
     struct fl_words *other;
-    struct candidate list[2 * CANDIDATES_MOST];
+    struct candidate list[3 * CANDIDATES_MOST];
     size_t n;
 };
 
@@ -426,6 +428,32 @@ static enum fl_status row_of(struct fl_incidents *store, struct fl_str id, int64
     return status;
 }
 
+static int by_score(const void *a, const void *b)
+{
+    const struct candidate *x = a;
+    const struct candidate *y = b;
+    return x->score > y->score || x->score < y->score ? (x->score > y->score ? -1 : 1)
+                                                      : by_likeness(a, b);
+}
+
+/* The rank by likeness and the one in near; a cosine well above what any two texts have is a likeness,
+ * too, but never one that would do for a verdict. */
+static void fuse(const struct question *q, struct candidates *all)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        struct candidate *c = &all->list[i];
+        c->score = 1.0 / (double)(FUSION_K + i + 1);
+        for (size_t k = 0; k < q->near_n; k++) {
+            if (q->near[k].row == c->row) {
+                double near = q->near[k].score - FL_RETRIEVE_NEAR;
+                c->score += 1.0 / (double)(FUSION_K + k + 1);
+                c->likeness = c->likeness > near ? c->likeness : near;
+            }
+        }
+    }
+    qsort(all->list, all->n, sizeof *all->list, by_score);
+}
+
 static enum fl_status find(struct fl_incidents *store, const struct question *q,
                            struct candidates *all, struct fl_err *err)
 {
@@ -449,10 +477,18 @@ static enum fl_status find(struct fl_incidents *store, const struct question *q,
     if (status == FL_OK) {
         status = find_by_words(store, most, all, err);
     }
+    for (size_t i = 0; i < q->near_n && i < CANDIDATES_MOST; i++) {
+        if (q->near[i].row != all->but) {
+            rank_candidate(all, q->near[i].row, i, false);
+        }
+    }
     if (status == FL_OK) {
         status = liken(store, all, err);
     }
     qsort(all->list, all->n, sizeof *all->list, by_likeness);
+    if (q->near_n) {
+        fuse(q, all);
+    }
     return status;
 }
 
@@ -490,10 +526,12 @@ enum fl_status fl_retrieve(struct fl_incidents *store, struct fl_str text, size_
 }
 
 enum fl_status fl_retrieve_others(struct fl_incidents *store, struct fl_str text, struct fl_str but,
-                                  size_t k, struct fl_arena *arena, struct fl_hits *hits_r,
+                                  const struct fl_near *near, size_t near_n, size_t k,
+                                  struct fl_arena *arena, struct fl_hits *hits_r,
                                   struct fl_err *err)
 {
-    return answer(store, (struct question){.text = text, .but = but, .k = k}, arena, hits_r, err);
+    const struct question q = {.text = text, .but = but, .near = near, .near_n = near_n, .k = k};
+    return answer(store, q, arena, hits_r, err);
 }
 
 enum fl_status fl_retrieve_loose(struct fl_incidents *store, struct fl_str text, size_t k,

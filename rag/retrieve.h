@@ -25,9 +25,21 @@ enum fl_status fl_retrieve(struct fl_incidents *store, struct fl_str text, size_
                            struct fl_arena *arena, struct fl_hits *hits_r,
                            struct fl_err *err) FL_MUST_USE;
 
-/* The same as if the incident of that id, which the text is of, were not there. */
+/* Texts that have nothing in common have cosines up to this by models of embeddings. */
+#define FL_RETRIEVE_NEAR 0.51
+
+/* What somebody else found near the text: rows of incidents, best first. */
+struct fl_near {
+    int64_t row;
+    double score;
+};
+
+/* The same as if the incident of that id (empty: none), which the text is of, were not there. What is in
+ * near counts as a ranking beside that of the words, and what its cosine is above FL_RETRIEVE_NEAR as
+ * likeness. */
 enum fl_status fl_retrieve_others(struct fl_incidents *store, struct fl_str text, struct fl_str but,
-                                  size_t k, struct fl_arena *arena, struct fl_hits *hits_r,
+                                  const struct fl_near *near, size_t near_n, size_t k,
+                                  struct fl_arena *arena, struct fl_hits *hits_r,
                                   struct fl_err *err) FL_MUST_USE;
 
 /* For a person's few words, which cannot come close to a whole incident: what the words found is a

@@ -10,6 +10,7 @@
  *   vectors(row, version, vector)  FL_EMBED_DIM little-endian floats, version FL_EMBED_VERSION
  *   rule_journal, rule_use, rule_total  see rulelog.h (since 2)
  *   verdicts                see verdicts.h (since 3)
+ *   dense                   see dense.h (since 3)
  *   endpoints, answers, spending  see asked.h (since 3)
  *   incidents_fts, incidents_vocab  FTS5 over title, summary, text, cause, stack
  *

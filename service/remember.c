@@ -4,6 +4,7 @@
 #include "service/base/clock.h"
 #include "service/base/hash.h"
 #include "service/base/log.h"
+#include "service/embedding.h"
 #include "service/identity.h"
 #include "service/paths.h"
 
@@ -124,7 +125,11 @@ static void find(const struct fl_config *config, struct fl_result *r, const char
         status = fl_verdicts_seen(r->store, r->incident, fl_str_of(job.job), &r->seen, &err);
     }
     if (status == FL_OK && text.n) {
-        status = fl_retrieve_others(r->store, text, r->incident, FL_SIMILAR_MAX, &r->arena,
+        struct fl_near near[FL_EMBEDDING_NEAR];
+        size_t n = r->verdict.outcome == FL_OUTCOME_UNKNOWN
+                       ? fl_embedding_near(config, r, text, near)
+                       : 0;
+        status = fl_retrieve_others(r->store, text, r->incident, near, n, FL_SIMILAR_MAX, &r->arena,
                                     &r->similar, &err);
     }
     if (status != FL_OK) {

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/test.h"
 
+#include "rag/dense.h"
 #include "rag/embed.h"
 #include "rag/incidents.h"
 #include "rag/index.h"
@@ -574,6 +575,52 @@ TEST(vectors_of_another_version_are_made_anew)
 }
 
 /* Each shipped incident finds itself by its text, and opening is quick. */
+
+/* An embedding model's vectors: kept by model, missing again when text or model change, and a ranking. */
+TEST(vectors_of_a_model)
+{
+    setup();
+    struct fl_incidents *store = open_store(NULL);
+    CHECK_EQ_INT(add(store, "a", "Collective timeout", nccl), FL_OK);
+    CHECK_EQ_INT(add(store, "b", "Full disk", disk), FL_OK);
+    struct fl_dense_text missing[4];
+    size_t n = 0;
+    CHECK_EQ_INT(fl_dense_missing(store, FL_LIT("m"), 4, &arena, missing, &n, NULL), FL_OK);
+    CHECK_EQ_INT(n, 2); /* newest first: b, a */
+    CHECK(fl_str_eq(missing[1].text, fl_str_of(nccl)));
+    const float vectors[] = {1, 0, 0, 1};
+    CHECK_EQ_INT(fl_dense_keep(store, FL_LIT("m"), 2, missing, vectors, 2, NULL), FL_OK);
+    CHECK_EQ_INT(fl_dense_missing(store, FL_LIT("m"), 4, &arena, missing, &n, NULL), FL_OK);
+    CHECK_EQ_INT(n, 0);
+    CHECK_EQ_INT(fl_dense_missing(store, FL_LIT("other"), 4, &arena, missing, &n, NULL), FL_OK);
+    CHECK_EQ_INT(n, 2);
+
+    struct fl_near near[4];
+    const float query[] = {0.6F, 0.8F};
+    CHECK_EQ_INT(fl_dense_near(store, FL_LIT("m"), query, 2, 4, near, &n, NULL), FL_OK);
+    CHECK_EQ_INT(n, 2);
+    CHECK(near[0].row == missing[1].row && near[0].score > 0.79 && near[0].score < 0.81);
+    CHECK_EQ_INT(fl_dense_near(store, FL_LIT("m"), query, 1, 4, near, &n, NULL), FL_OK);
+    CHECK_EQ_INT(n, 0); /* none with so many numbers */
+
+    struct fl_hits hits;
+    near[0] = (struct fl_near){missing[1].row, 0.9};
+    CHECK_EQ_INT(fl_retrieve_others(store, FL_LIT("words that no incident has"), FL_LIT(""), near, 1, 5,
+                                    &arena, &hits, NULL), FL_OK);
+    CHECK_EQ_INT(hits.n, 1);
+    CHECK(hits.n && fl_str_eq(hits.list[0].incident.id, FL_LIT("a")) &&
+          hits.list[0].similarity < 0.5);
+
+    struct fl_incident changed;
+    CHECK_EQ_INT(fl_incidents_get(store, FL_LIT("a"), &arena, &changed, NULL), FL_OK);
+    changed.text = FL_LIT("another text altogether");
+    CHECK_EQ_INT(fl_incidents_put(store, &changed, NULL), FL_OK);
+    CHECK_EQ_INT(fl_incidents_forget(store, FL_LIT("b"), NULL), FL_OK);
+    CHECK_EQ_INT(fl_dense_near(store, FL_LIT("m"), query, 2, 4, near, &n, NULL), FL_OK);
+    CHECK_EQ_INT(n, 0);
+    fl_incidents_close(store);
+}
+
 TEST(shipped_seeds_load)
 {
     const char *seeds = getenv("FL_SEEDS");
@@ -608,6 +655,7 @@ int main(void)
     RUN(export_comes_back);
     RUN(hostile_queries_are_only_text);
     RUN(vectors_of_another_version_are_made_anew);
+    RUN(vectors_of_a_model);
     RUN(shipped_seeds_load);
     return test_result();
 }
