@@ -5,7 +5,6 @@
 #include "service/asking.h"
 #include "service/base/clock.h"
 #include "service/base/log.h"
-#include "service/identity.h"
 #include "service/life.h"
 #include "service/mine.h"
 #include "service/remember.h"
@@ -118,16 +117,14 @@ static void learn(struct fl_result *r, const struct fl_config *config,
     char id[64];
     struct fl_err err = {0};
     struct fl_buf pattern;
-    struct fl_identity job;
     const struct fl_cause *cause = r->verdict.hypotheses[0].cause;
     struct fl_proposal p = {.cause = cause, .summary = fl_str_of(cause->title), .kind = "learned",
                             .incident = r->incident, .model = a->model, .prompt = a->prompt_id,
                             .time = now};
     enum fl_status status = FL_DENIED;
-    fl_identity_of(r->job, &job);
     fl_clock_format(fl_clock_wall_s(), now);
     fl_buf_init(&pattern, FL_PATTERN_BYTES);
-    p.job = fl_str_of(job.name);
+    p.job = fl_str_of(r->identity.name);
     for (size_t i = 0; i < a->evidence_n && i < RULE_LINES && status == FL_DENIED; i++) {
         p.sample = r->telling.lines[a->evidence[i].line_index].text;
         err = (struct fl_err){0};
@@ -142,7 +139,7 @@ static void learn(struct fl_result *r, const struct fl_config *config,
         fl_log(FL_LOG_INFO, "rule %s proposed (see: faultline rules show %s)", id, id);
     }
     if (status == FL_OK || status == FL_CONFLICT) {
-        fl_life_agree(config, r->book.set, id, &job);
+        fl_life_agree(config, r->book.set, id, &r->identity);
     } else {
         fl_log(FL_LOG_WARN, "%s", err.msg);
     }
@@ -199,9 +196,7 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     struct fl_asking asking;
     struct fl_ask_answer answer;
     struct fl_err err = {0};
-    char print[FL_TELLING_PRINT];
-    fl_telling_print(&r->telling, print);
-    fl_asking_begin(&asking, config, r->store, print, &r->arena);
+    fl_asking_begin(&asking, config, r->store, r->telling.print, &r->arena);
     if (fl_recall_again(r)) { /* somebody else has asked meanwhile */
         fl_asking_end(&asking);
         return;
@@ -214,8 +209,8 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     r->money = fl_asking_money(config, r->asked_tokens, r->answer_tokens);
     if (status != FL_OK) {
         r->model_note = unverified(r, &answer, err.msg);
-    } else if (take_answer(r, &answer) && asking.store && r->incident.n && !config->forgets) {
-        fl_remember(config, r); /* before the next one who waits for this answer looks */
+    } else if (take_answer(r, &answer) && r->keeps && r->incident.n) {
+        fl_remember(r); /* before the next one who waits for this answer looks */
         if (answer.confidence >= LEARN_FROM) {
             learn(r, config, &answer);
         }

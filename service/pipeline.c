@@ -87,11 +87,9 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     return FL_OK;
 }
 
-void fl_pipeline_keep(const struct fl_request *request, struct fl_result *result)
+void fl_pipeline_keep(struct fl_result *result)
 {
-    if (result->verdict.outcome != FL_OUTCOME_HEALTHY) {
-        fl_remember(request->config, result);
-    }
+    fl_remember(result);
 }
 
 void fl_result_free(struct fl_result *result)

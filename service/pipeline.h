@@ -4,6 +4,7 @@
 #include "rag/retrieve.h"
 #include "rag/verdicts.h"
 #include "service/config.h"
+#include "service/identity.h"
 #include "service/job.h"
 #include "service/rulebook.h"
 #include "service/telling.h"
@@ -24,7 +25,9 @@ struct fl_result {
     struct fl_job *job;
     struct fl_incidents *store;
     struct fl_verdict verdict;
-    struct fl_telling telling; /* of a job that is not healthy */
+    /* of a job that is not healthy: */
+    struct fl_telling telling;
+    struct fl_identity identity;
     struct fl_hits similar;
     struct fl_str incident; /* id of what this failure is remembered as, or "" */
     struct fl_seen seen;    /* jobs that ended in it before this one */
@@ -46,7 +49,7 @@ struct fl_result {
 enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_result *out,
                                struct fl_err *err) FL_MUST_USE;
 /* What is kept for the next time; after the verdict is out, so that nobody waits for a disk. */
-void fl_pipeline_keep(const struct fl_request *request, struct fl_result *result);
+void fl_pipeline_keep(struct fl_result *result);
 /* The walk up to attribute, with these rules: no state, no memory of incidents, no model. The
  * verdict borrows from *job_r; free that in either case. */
 enum fl_status fl_pipeline_judge(const struct fl_rulebook *book, const struct fl_request *request,

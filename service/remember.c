@@ -5,7 +5,6 @@
 #include "service/base/hash.h"
 #include "service/base/log.h"
 #include "service/embedding.h"
-#include "service/identity.h"
 #include "service/paths.h"
 
 #include <stdio.h>
@@ -21,6 +20,7 @@ static void open_store(const struct fl_config *config, struct fl_result *r)
     const char *state = config->value[FL_SET_STATE];
     const char *seeds = fl_paths_data("data/incidents.jsonl", path);
     enum fl_status status = fl_incidents_open(state, seeds, false, &r->store, &err);
+    r->keeps = status == FL_OK && state && !config->forgets;
     if (status != FL_OK && state) {
         fl_log(FL_LOG_WARN, "%s (going on with the shipped incidents only)", err.msg);
         err = (struct fl_err){0};
@@ -88,77 +88,87 @@ static bool is_fresh(const struct fl_incident *in, const struct fl_seen *seen)
            fl_clock_wall_s() - seen->modelled < FL_RECALL_FRESH_S;
 }
 
+/* The incident that this failure is, if it was met before, and by whom. */
+static enum fl_status look_up(struct fl_result *r, struct fl_incident *alike, bool *known_r,
+                              struct fl_err *err)
+{
+    enum fl_status status =
+        fl_incidents_alike(r->store, fl_str_of(r->telling.print), &r->arena, alike, err);
+    *known_r = status == FL_OK;
+    if (*known_r) {
+        status = fl_verdicts_seen(r->store, alike->id, fl_str_of(r->identity.job), &r->seen, err);
+    }
+    return status == FL_NOTFOUND ? FL_OK : status;
+}
+
+static void answer_by(struct fl_result *r, const struct fl_incident *alike)
+{
+    if (fl_incident_is_confirmed(alike)) {
+        adopt(r, alike, SAME);
+    } else if (is_fresh(alike, &r->seen)) {
+        adopt(r, alike, r->seen.confidence * SAME);
+    }
+}
+
 bool fl_recall_again(struct fl_result *r)
 {
-    char print[FL_TELLING_PRINT];
     struct fl_err err = {0};
     struct fl_incident alike;
-    struct fl_identity job;
-    fl_identity_of(r->job, &job);
-    fl_telling_print(&r->telling, print);
-    if (!r->store || r->verdict.outcome != FL_OUTCOME_UNKNOWN ||
-        fl_incidents_alike(r->store, fl_str_of(print), &r->arena, &alike, &err) != FL_OK ||
-        fl_verdicts_seen(r->store, alike.id, fl_str_of(job.job), &r->seen, &err) != FL_OK) {
-        return false;
-    }
-    if (fl_incident_is_confirmed(&alike)) {
-        adopt(r, &alike, SAME);
-    } else if (is_fresh(&alike, &r->seen)) {
-        adopt(r, &alike, r->seen.confidence * SAME);
+    bool known = false;
+    if (r->store && look_up(r, &alike, &known, &err) == FL_OK && known) {
+        answer_by(r, &alike);
     }
     return r->verdict.outcome != FL_OUTCOME_UNKNOWN;
 }
 
-static void find(const struct fl_config *config, struct fl_result *r, const char *print)
+static enum fl_status find_similar(const struct fl_config *config, struct fl_result *r,
+                                   struct fl_err *err)
 {
-    struct fl_err err = {0};
-    struct fl_incident alike;
+    struct fl_near near[FL_EMBEDDING_NEAR];
     struct fl_str text = fl_telling_text(&r->telling, &r->arena);
-    enum fl_status status = fl_incidents_alike(r->store, fl_str_of(print), &r->arena, &alike, &err);
-    bool known = status == FL_OK;
-    r->keeps = config->value[FL_SET_STATE] && !config->forgets;
-    r->incident = known ? alike.id : *print ? id_of(r, print) : (struct fl_str){"", 0};
-    status = status == FL_NOTFOUND ? FL_OK : status;
-    if (status == FL_OK && known) {
-        struct fl_identity job;
-        fl_identity_of(r->job, &job);
-        status = fl_verdicts_seen(r->store, r->incident, fl_str_of(job.job), &r->seen, &err);
+    bool unknown = r->verdict.outcome == FL_OUTCOME_UNKNOWN;
+    size_t n = text.n && unknown ? fl_embedding_near(config, r, text, near) : 0;
+    return text.n ? fl_retrieve_others(r->store, text, r->incident, near, n, FL_SIMILAR_MAX,
+                                       &r->arena, &r->similar, err)
+                  : FL_OK;
+}
+
+static enum fl_status recall(const struct fl_config *config, struct fl_result *r,
+                             struct fl_err *err)
+{
+    struct fl_incident alike;
+    bool known = false;
+    enum fl_status status = look_up(r, &alike, &known, err);
+    r->incident = known              ? alike.id
+                  : *r->telling.print ? id_of(r, r->telling.print)
+                                      : (struct fl_str){"", 0};
+    if (status == FL_OK && known && r->verdict.outcome == FL_OUTCOME_UNKNOWN) {
+        answer_by(r, &alike);
     }
-    if (status == FL_OK && text.n) {
-        struct fl_near near[FL_EMBEDDING_NEAR];
-        size_t n = r->verdict.outcome == FL_OUTCOME_UNKNOWN
-                       ? fl_embedding_near(config, r, text, near)
-                       : 0;
-        status = fl_retrieve_others(r->store, text, r->incident, near, n, FL_SIMILAR_MAX, &r->arena,
-                                    &r->similar, &err);
-    }
-    if (status != FL_OK) {
-        fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
-        return;
+    if (status == FL_OK) {
+        status = find_similar(config, r, err);
     }
     const struct fl_hit *hit = r->similar.n ? &r->similar.list[0] : NULL;
-    if (r->verdict.outcome != FL_OUTCOME_UNKNOWN) {
-        return;
-    }
-    if (!fl_recall_again(r) && hit && hit->similarity >= FL_RECALL_CLOSE &&
-               fl_incident_is_confirmed(&hit->incident)) {
+    if (hit && r->verdict.outcome == FL_OUTCOME_UNKNOWN && hit->similarity >= FL_RECALL_CLOSE &&
+        fl_incident_is_confirmed(&hit->incident)) {
         adopt(r, &hit->incident, hit->similarity);
     }
+    return status;
 }
 
 void fl_recall(const struct fl_config *config, struct fl_result *r)
 {
-    char print[FL_TELLING_PRINT];
+    struct fl_err err = {0};
     open_store(config, r);
     fl_telling_of(r, &r->telling);
-    fl_telling_print(&r->telling, print);
-    if (r->store) {
-        find(config, r, print);
+    fl_identity_of(r->job, &r->identity);
+    if (r->store && recall(config, r, &err) != FL_OK) {
+        fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
     }
 }
 
 /* What is kept of a failure that is met for the first time. */
-static struct fl_incident describe(struct fl_result *r, const char *print, const char *job)
+static struct fl_incident describe(struct fl_result *r)
 {
     const struct fl_verdict *v = &r->verdict;
     struct fl_str text = fl_telling_redacted(r, fl_telling_text(&r->telling, &r->arena));
@@ -174,18 +184,16 @@ static struct fl_incident describe(struct fl_result *r, const char *print, const
                                 .action = fl_str_of(v->cause ? v->action : ""),
                                 .outcome = FL_LIT("unconfirmed"),
                                 .origin = fl_str_of(fl_method_name(v->method)),
-                                .job = fl_telling_redacted(r, fl_str_of(job)),
-                                .fingerprint = fl_str_of(print)};
+                                .job = fl_telling_redacted(r, fl_str_of(r->identity.name)),
+                                .fingerprint = fl_str_of(r->telling.print)};
 }
 
-static enum fl_status keep(struct fl_result *r, const struct fl_identity *job, struct fl_err *err)
+static enum fl_status keep(struct fl_result *r, struct fl_err *err)
 {
     const struct fl_verdict *v = &r->verdict;
-    char print[FL_TELLING_PRINT];
     struct fl_incident known;
-    fl_telling_print(&r->telling, print);
     enum fl_status status = fl_incidents_get(r->store, r->incident, &r->arena, &known, NULL);
-    struct fl_incident now = describe(r, print, job->name);
+    struct fl_incident now = describe(r);
     bool is_new = status == FL_NOTFOUND;
     bool better = status == FL_OK && known.cause.n == 0 && v->cause && known.text.n;
     if (is_new) {
@@ -196,8 +204,8 @@ static enum fl_status keep(struct fl_result *r, const struct fl_identity *job, s
         status = fl_incidents_put(r->store, &now, err);
     }
     const struct fl_rule *rule = v->hypotheses_n ? v->hypotheses[0].rule : NULL;
-    const struct fl_given given = {.job = fl_str_of(job->job),
-                                   .name = fl_str_of(job->name),
+    const struct fl_given given = {.job = fl_str_of(r->identity.job),
+                                   .name = fl_str_of(r->identity.name),
                                    .incident = r->incident,
                                    .cause = now.cause,
                                    .method = fl_str_of(fl_method_name(v->method)),
@@ -211,17 +219,14 @@ static enum fl_status keep(struct fl_result *r, const struct fl_identity *job, s
     return status == FL_OK ? fl_verdicts_keep(r->store, &given, err) : status;
 }
 
-void fl_remember(const struct fl_config *config, struct fl_result *r)
+void fl_remember(struct fl_result *r)
 {
     struct fl_err err = {0};
-    struct fl_identity job;
-    if (!r->store || !config->value[FL_SET_STATE] || r->incident.n == 0 || config->forgets ||
-        r->remembered) {
+    if (!r->store || !r->keeps || r->incident.n == 0 || r->remembered) {
         return;
     }
     r->remembered = true;
-    fl_identity_of(r->job, &job);
-    if (keep(r, &job, &err) != FL_OK) {
+    if (keep(r, &err) != FL_OK) {
         fl_log(FL_LOG_WARN, "this failure is not remembered: %s", err.msg);
     }
 }

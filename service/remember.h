@@ -21,4 +21,4 @@ void fl_recall(const struct fl_config *config, struct fl_result *result);
 bool fl_recall_again(struct fl_result *result);
 
 /* Keeps incident and verdict, once. Best effort: troubles are warnings of the log. */
-void fl_remember(const struct fl_config *config, struct fl_result *result);
+void fl_remember(struct fl_result *result);

@@ -41,6 +41,20 @@ static struct fl_ask_line line_of(const struct fl_result *r, const struct fl_str
                                 .finding = finding_of(&r->verdict, line)};
 }
 
+static void fingerprint(struct fl_telling *t)
+{
+    uint64_t print = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < t->best_n && n < PRINT_LINES; i++) {
+        const struct fl_ask_line *line = &t->lines[t->best[i]];
+        if (line->trouble || line->finding) {
+            print += line->kind; /* in any order */
+            n++;
+        }
+    }
+    snprintf(t->print, sizeof t->print, n ? "1-%016llx" : "", (unsigned long long)print);
+}
+
 void fl_telling_of(struct fl_result *r, struct fl_telling *out)
 {
     uint32_t streams_n = 0;
@@ -57,6 +71,7 @@ void fl_telling_of(struct fl_result *r, struct fl_telling *out)
     }
     const struct fl_ask ask = {.lines = out->lines, .lines_n = out->n};
     out->best_n = fl_ask_best(&ask, texts, FL_TELLING_BEST, out->best);
+    fingerprint(out);
 }
 
 struct fl_str fl_telling_text(const struct fl_telling *t, struct fl_arena *arena)
@@ -70,20 +85,6 @@ struct fl_str fl_telling_text(const struct fl_telling *t, struct fl_arena *arena
     struct fl_str kept = fl_arena_str(arena, fl_buf_str(&text));
     fl_buf_free(&text);
     return kept.p ? kept : (struct fl_str){"", 0};
-}
-
-void fl_telling_print(const struct fl_telling *t, char out[static FL_TELLING_PRINT])
-{
-    uint64_t print = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < t->best_n && n < PRINT_LINES; i++) {
-        const struct fl_ask_line *line = &t->lines[t->best[i]];
-        if (line->trouble || line->finding) {
-            print += line->kind; /* in any order */
-            n++;
-        }
-    }
-    snprintf(out, FL_TELLING_PRINT, n ? "1-%016llx" : "", (unsigned long long)print);
 }
 
 struct fl_evidence fl_telling_evidence(const struct fl_result *r, size_t index)

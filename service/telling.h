@@ -14,6 +14,10 @@ struct fl_telling {
     size_t n;
     size_t best[FL_TELLING_BEST]; /* indices of lines, the most telling first */
     size_t best_n;
+    /* The failure's fingerprint: the forms of its two most telling lines, so that ranks, numbers,
+     * addresses and paths do not matter; "" when there is none. The first characters are the version
+     * of its making. */
+    char print[FL_TELLING_PRINT];
 };
 
 /* Everything lives in the result's arena; without memory there are no lines. */
@@ -21,10 +25,6 @@ void fl_telling_of(struct fl_result *result, struct fl_telling *out);
 
 /* The best lines, the most telling first, joined by \n. */
 struct fl_str fl_telling_text(const struct fl_telling *telling, struct fl_arena *arena);
-
-/* The failure's fingerprint: the forms of its two most telling lines, so that ranks, numbers, addresses
- * and paths do not matter; "" when there is none. The first characters are the version of its making. */
-void fl_telling_print(const struct fl_telling *telling, char out[static FL_TELLING_PRINT]);
 
 /* A line of the view as evidence. */
 struct fl_evidence fl_telling_evidence(const struct fl_result *result, size_t index);

@@ -108,7 +108,7 @@ static int run(struct fl_config *config, const struct options *o, int argc, char
     enum fl_status status = fl_pipeline_run(&request, &result, &err);
     int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);
     if (status == FL_OK) {
-        fl_pipeline_keep(&request, &result);
+        fl_pipeline_keep(&result);
     }
     if (status == FL_OK && o->learn) {
         learn(&result, &request);
