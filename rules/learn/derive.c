@@ -2,10 +2,26 @@
 /* Longest first: a pattern of the whole message claims least. What is too long loses its last words. */
 #include "rules/learn/derive.h"
 
+/* "ERROR:root:" and the like: a logger's way to begin. */
+static struct fl_str skip_level(struct fl_str s)
+{
+    static const char *const levels[] = {"DEBUG:", "INFO:", "WARNING:", "ERROR:", "CRITICAL:"};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        struct fl_str level = fl_str_of(levels[i]);
+        const char *colon = fl_str_starts(s, level)
+                                ? memchr(s.p + level.n, ':', s.n - level.n) : NULL;
+        size_t name = colon ? (size_t)(colon - s.p) - level.n : 0;
+        if (colon && !memchr(s.p + level.n, ' ', name)) {
+            return fl_str_skip(s, level.n + name + 1);
+        }
+    }
+    return s;
+}
+
 /* From the first word on: fields and marks in front of it say nothing. */
 static struct fl_str body_of(const struct fl_form *form)
 {
-    struct fl_str body = {form->text, form->n};
+    struct fl_str body = skip_level((struct fl_str){form->text, form->n});
     while (body.n && !fl_is_alpha(*body.p)) {
         body = fl_str_skip(body, 1);
     }

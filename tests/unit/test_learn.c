@@ -2,8 +2,10 @@
 /* What may be learned, what is refused, and that the files survive damage. */
 #include "tests/unit/test.h"
 
+#include "rules/learn/derive.h"
 #include "rules/learn/learn.h"
 #include "service/base/fsio.h"
+#include "service/mine.h"
 #include "service/rulebook.h"
 
 #include <unistd.h>
@@ -273,6 +275,51 @@ TEST(nothing_there_is_fine)
     fl_ruleset_free(set);
 }
 
+static bool matches(struct fl_str pattern, const char *text)
+{
+    const struct fl_pattern one = {pattern, 0};
+    struct fl_programs *programs = NULL;
+    struct fl_err err = {0};
+    CHECK_EQ_INT(fl_programs_new(&one, 1, &programs, &err), FL_OK);
+    bool yes = fl_program_try(programs, 0, fl_str_of(text), NULL) == FL_MATCH_YES;
+    fl_programs_free(programs);
+    return yes;
+}
+
+/* The pattern of a rule knows the failure again, and nothing that differs in its words. */
+TEST(a_rule_is_made_of_a_line)
+{
+    static const struct {
+        const char *line;
+        const char *again; /* NULL: there is no rule in it */
+        const char *other;
+    } cases[] = {
+        {"ERROR:root:Shelf 7 of rack '/srv/a' is full (3 of 3 GiB)",
+         "Shelf 12 of rack '/data/x' is full (900 of 901.5 GiB)", "Shelf 12 of rack '/x' is empty"},
+        {"[rank3]: WidgetError: bay 0x7ffe12 lost 3.5% of its pressure",
+         "WidgetError: bay 0x1 lost 12% of its pressure", "WidgetWarning: bay 0x1 lost 12% of it"},
+        {"2031-04-02 10:00:00,123 the conveyor belt *stopped* (again?)",
+         "the conveyor belt *stopped* (again?)", "the conveyor belt stopped"},
+        {"Killed", NULL, NULL},
+        {"12345 67890 0.5 {} [] 17", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fl_buf pattern;
+        struct fl_err err = {0};
+        fl_buf_init(&pattern, 4096);
+        enum fl_status status = fl_derive(&fl_mine_prefixes, fl_str_of(cases[i].line), &pattern, &err);
+        CHECK_EQ_INT(status, cases[i].again ? FL_OK : FL_DENIED);
+        CHECK(cases[i].again || err.msg[0]);
+        if (status == FL_OK) {
+            CHECK(matches(fl_buf_str(&pattern), cases[i].line));
+            CHECK(matches(fl_buf_str(&pattern), cases[i].again));
+            CHECK(!matches(fl_buf_str(&pattern), cases[i].other));
+        }
+        fl_buf_free(&pattern);
+    }
+}
+
 int main(void)
 {
     struct fl_err err = {0};
@@ -281,6 +328,7 @@ int main(void)
         fprintf(stderr, "%s\n", err.msg);
         return EXIT_FAILURE;
     }
+    RUN(a_rule_is_made_of_a_line);
     RUN(a_good_filter_is_kept_as_proposed);
     RUN(a_good_diagnosis_is_kept_as_proposed);
     RUN(more_than_one);
