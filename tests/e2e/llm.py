@@ -4,6 +4,7 @@
 
     llm.py PATH/TO/faultline [NAME...]      runs the tests whose names contain one of the NAMEs
 """
+import concurrent.futures
 import glob
 import json
 import os
@@ -154,7 +155,7 @@ def test_nothing_private_is_kept(folder):
 
 def patience(folder):
     """The deadline and a second, beside what the program takes here without a model."""
-    return DEADLINE + 1 + 4 * Run(folder, None, "--offline").seconds
+    return DEADLINE + 1 + 8 * Run(folder, None, "--offline").seconds
 
 
 def bad(mode, most=3):
@@ -310,18 +311,22 @@ TESTS.update({"mends_" + m.replace("-", "_"): mends(m, n) for m, n in [
     ("error429", 2), ("repair", 2), ("truncated", 2), ("no-schema", 3), ("picky", 4), ("think", 1)]})
 
 
+def tried(name):
+    with tempfile.TemporaryDirectory(prefix="fl-llm-") as folder:
+        try:
+            TESTS[name](folder)
+            return "ok     " + name
+        except Exception as e:  # each test reports and the next one runs
+            return "FAILED %s: %s: %s" % (name, type(e).__name__, e)
+
+
 def main():
+    names = [n for n in sorted(TESTS) if len(sys.argv) <= 2 or any(part in n for part in sys.argv[2:])]
     failed = 0
-    for name, test in sorted(TESTS.items()):
-        if len(sys.argv) > 2 and not any(part in name for part in sys.argv[2:]):
-            continue
-        with tempfile.TemporaryDirectory(prefix="fl-llm-") as folder:
-            try:
-                test(folder)
-                print("ok     " + name, flush=True)
-            except Exception as e:  # each test reports and the next one runs
-                failed += 1
-                print("FAILED %s: %s: %s" % (name, type(e).__name__, e), flush=True)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:  # most of them wait for a deadline
+        for line in pool.map(tried, names):
+            failed += line.startswith("FAILED")
+            print(line, flush=True)
     return 1 if failed else 0
 
 
