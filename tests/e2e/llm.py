@@ -323,7 +323,7 @@ def tried(name):
 def main():
     names = [n for n in sorted(TESTS) if len(sys.argv) <= 2 or any(part in n for part in sys.argv[2:])]
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:  # most of them wait for a deadline
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:  # many of them wait for a deadline
         for line in pool.map(tried, names):
             failed += line.startswith("FAILED")
             print(line, flush=True)
