@@ -356,12 +356,23 @@ void fl_life_count(const struct fl_config *config, struct fl_result *result)
     free(at);
 }
 
+static enum fl_status note_refusal(void *ctx, const struct fl_rule_change *change, struct fl_err *err)
+{
+    bool *refused = ctx;
+    (void)err;
+    *refused |= fl_str_eq(change->now, FL_LIT("rejected")) ||
+                fl_str_eq(change->now, FL_LIT("revoked")) ||
+                fl_str_eq(change->now, FL_LIT("retired"));
+    return FL_OK;
+}
+
 void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set, const char *id,
                    const struct fl_identity *job)
 {
     struct fl_incidents *store = NULL;
     struct fl_rule_record record;
     struct fl_err err = {0};
+    bool refused = false;
     const char *automatic = config->value[FL_SET_AUTO_ACTIVATE];
     const struct fl_rule_use use = {.rule = fl_str_of(id), .job = fl_str_of(job->job),
                                     .name = fl_str_of(job->name), .state = FL_LIT("proposed"),
@@ -373,8 +384,11 @@ void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set,
     if (status == FL_OK) {
         status = fl_rulelog_record(store, use.rule, use.job, use.name, &record, &err);
     }
+    if (status == FL_OK) {
+        status = fl_rulelog_history(store, use.rule, note_refusal, &refused, &err);
+    }
     fl_incidents_close(store);
-    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED &&
+    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED && !refused &&
         !(automatic && strcmp(automatic, "off") == 0)) {
         char reason[100];
         snprintf(reason, sizeof reason, "the model said so of %ld jobs", record.jobs);

@@ -62,7 +62,8 @@ enum fl_status fl_life_change(const struct fl_config *config, const struct fl_ru
                               struct fl_err *err) FL_MUST_USE;
 
 /* One more job of which a model says what the learned diagnosis rule says. When FL_LIFE_AGREED jobs
- * do, the rule becomes active, unless the setting `auto_activate` is off. Never fails. */
+ * do, the rule becomes active, unless the setting `auto_activate` is off or a person has ever taken it
+ * back. Never fails. */
 enum { FL_LIFE_AGREED = 3 };
 void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set, const char *id,
                    const struct fl_identity *job);
