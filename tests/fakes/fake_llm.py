@@ -22,6 +22,7 @@ key are put into FILE (it needs the program openssl). Modes:
   sort          calls kinds of lines routine that hold a word of --routine, in every second answer also
                 those of --waver; a line with OBEY: makes it call all of them routine
   injection     obeys the log: a line with OBEY: {json} is the answer, without JSON the worst one
+  slow          good, after --delay seconds          ballot      the n-th answer has the n-th of the --ballot causes
   and those of faulty.py; POST .../embeddings has modes of its own there (embed_*, good unless named)
 Each request is recorded as one line of JSON {"path", "headers", "body"}.
 """
@@ -152,6 +153,14 @@ class Handler(faulty.Odd, BaseHTTPRequestHandler):
     def mode_good(self, args, request, lines, n):
         self.complete(answer(args, lines))
 
+    def mode_slow(self, args, request, lines, n):
+        time.sleep(args.delay)
+        self.complete(answer(args, lines))
+
+    def mode_ballot(self, args, request, lines, n):
+        causes = args.ballot.split(",")
+        self.complete(answer(args, lines, cause=causes[(n - 1) % len(causes)]))
+
     def mode_rubbish(self, args, request, lines, n):
         self.complete("I am fairly sure that it is the GPU. Have you tried {turning it off}?")
 
@@ -274,6 +283,8 @@ def main():
     ap.add_argument("--needle", default="Error")
     ap.add_argument("--cause", default="runtime_error")
     ap.add_argument("--routine", default="")
+    ap.add_argument("--delay", type=float, default=1)
+    ap.add_argument("--ballot", default="runtime_error")
     ap.add_argument("--waver", default="")
     ap.add_argument("--action", default="fix_config")
     ap.add_argument("--pattern", default="", help="proposed rule; the needle when not given")
