@@ -56,12 +56,25 @@ static void add_facts(const struct fl_result *r, struct fl_buf *out)
     fl_buf_add_text(out, "\n");
 }
 
-static const char *findings_in_words(struct fl_result *r)
+/* The cause that a person has called wrong for this failure, or "". */
+static struct fl_str denied_cause(struct fl_result *r)
+{
+    struct fl_incident known;
+    bool denied = r->store && r->incident.n &&
+                  fl_incidents_get(r->store, r->incident, &r->arena, &known, NULL) == FL_OK &&
+                  fl_str_eq(known.outcome, FL_LIT("wrong"));
+    return denied ? known.cause : (struct fl_str){"", 0};
+}
+
+static const char *findings_in_words(struct fl_result *r, struct fl_str denied)
 {
     const struct fl_verdict *v = &r->verdict;
     struct fl_buf text;
     fl_buf_init(&text, 4096);
     add_facts(r, &text);
+    if (denied.n) {
+        fl_buf_addf(&text, "- a person has looked: it is not %.*s\n", (int)denied.n, denied.p);
+    }
     for (size_t i = 0; i < v->hypotheses_n; i++) {
         fl_buf_addf(&text, "- %s (%.2f)%s\n", v->hypotheses[i].cause->slug,
                     v->hypotheses[i].confidence,
@@ -168,9 +181,10 @@ static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
                           struct fl_err *err)
 {
     const struct fl_taxonomy *t = &r->book.taxonomy;
+    struct fl_str denied = denied_cause(r);
     const char **causes = fl_arena_alloc(&r->arena, (t->n + 1) * sizeof *causes);
     struct fl_ask question = {.lines = r->telling.lines, .lines_n = r->telling.n,
-                              .findings = findings_in_words(r), .causes = causes,
+                              .findings = findings_in_words(r, denied), .causes = causes,
                               .actions = fl_actions, .actions_n = fl_actions_n,
                               .similar_n = 0};
     question.similar = ask_similar(r, &question.similar_n);
@@ -179,7 +193,8 @@ static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
         return fl_fail(err, FL_NOMEM, "no memory to ask the model");
     }
     for (size_t i = 0; i < t->n; i++) { /* a log may not talk the model into "healthy" */
-        if (strcmp(t->causes[i].category, "none") != 0) {
+        if (strcmp(t->causes[i].category, "none") != 0 &&
+            !fl_str_eq(fl_str_of(t->causes[i].slug), denied)) {
             causes[question.causes_n++] = t->causes[i].slug;
         }
     }

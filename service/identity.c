@@ -2,13 +2,16 @@
 #include "service/identity.h"
 
 #include "service/base/hash.h"
+#include "service/llm/redact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The last folder and the file name, each run of digits as one mark. */
+/* The last folder and the file name without secrets, each run of digits as one mark. */
 static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
 {
+    struct fl_redact *redact = malloc(sizeof *redact);
+    struct fl_buf clean;
     struct fl_str name = path;
     int slashes = 0;
     for (size_t i = path.n; i-- > 0;) {
@@ -18,6 +21,14 @@ static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
             break;
         }
     }
+    fl_buf_init(&clean, 2 * name.n + 64);
+    if (redact) {
+        fl_redact_init(redact);
+    }
+    if (!redact || fl_redact_add(redact, name, &clean) != FL_OK) {
+        fl_buf_clear(&clean);
+    }
+    name = fl_buf_str(&clean);
     size_t n = 0;
     for (size_t i = 0; i < name.n && n + 1 < FL_IDENTITY_NAME; i++) {
         bool digit = fl_is_digit(name.p[i]);
@@ -26,6 +37,8 @@ static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
         }
     }
     out[n] = '\0';
+    fl_buf_free(&clean);
+    free(redact);
 }
 
 void fl_identity_of(struct fl_job *job, struct fl_identity *out)

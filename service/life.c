@@ -51,6 +51,24 @@ static enum fl_status open_log(const struct fl_config *config, struct fl_inciden
                  : fl_fail(err, FL_USAGE, "no state folder: give --state DIR");
 }
 
+/* A text that is to be kept: without its secrets, if it has any. A pattern that needs one of them does
+ * not match its own sample then, and is refused. */
+static enum fl_status hide_secrets(struct fl_str *text, struct fl_buf *kept, struct fl_err *err)
+{
+    struct fl_redact *redact = malloc(sizeof *redact);
+    fl_buf_init(kept, 2 * text->n + 64);
+    if (!redact) {
+        return fl_fail(err, FL_NOMEM, "no memory");
+    }
+    fl_redact_init(redact);
+    enum fl_status status = fl_redact_add(redact, *text, kept);
+    if (status == FL_OK && redact->count[FL_REDACT_SECRET]) {
+        *text = fl_buf_str(kept);
+    }
+    free(redact);
+    return status == FL_OK ? FL_OK : fl_fail(err, status, "no memory to hide secrets");
+}
+
 enum fl_status fl_life_propose(const struct fl_config *config, const struct fl_ruleset *set,
                                const struct fl_proposal *proposal, char id[64],
                                struct fl_err *err)
@@ -58,8 +76,16 @@ enum fl_status fl_life_propose(const struct fl_config *config, const struct fl_r
     struct fl_guard guard;
     struct fl_incidents *store = NULL;
     struct fl_proposal p = *proposal;
+    struct fl_buf sample = {0};
+    struct fl_buf job = {0};
     fl_guard_init(&guard);
     enum fl_status status = open_log(config, &store, err);
+    if (status == FL_OK) {
+        status = hide_secrets(&p.sample, &sample, err);
+    }
+    if (status == FL_OK) {
+        status = hide_secrets(&p.job, &job, err);
+    }
     if (status == FL_OK && !p.guard) {
         status = fl_life_guard(config, &guard, err);
         p.guard = &guard;
@@ -78,6 +104,8 @@ enum fl_status fl_life_propose(const struct fl_config *config, const struct fl_r
     }
     fl_incidents_close(store);
     fl_guard_free(&guard);
+    fl_buf_free(&sample);
+    fl_buf_free(&job);
     return status;
 }
 
@@ -372,12 +400,23 @@ void fl_life_count(const struct fl_config *config, struct fl_result *result)
     free(at);
 }
 
+static enum fl_status note_refusal(void *ctx, const struct fl_rule_change *change, struct fl_err *err)
+{
+    bool *refused = ctx;
+    (void)err;
+    *refused |= fl_str_eq(change->now, FL_LIT("rejected")) ||
+                fl_str_eq(change->now, FL_LIT("revoked")) ||
+                fl_str_eq(change->now, FL_LIT("retired"));
+    return FL_OK;
+}
+
 void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set, const char *id,
                    const struct fl_identity *job)
 {
     struct fl_incidents *store = NULL;
     struct fl_rule_record record;
     struct fl_err err = {0};
+    bool refused = false;
     const char *automatic = config->value[FL_SET_AUTO_ACTIVATE];
     const struct fl_rule_use use = {.rule = fl_str_of(id), .job = fl_str_of(job->job),
                                     .name = fl_str_of(job->name), .state = FL_LIT("proposed"),
@@ -389,8 +428,11 @@ void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set,
     if (status == FL_OK) {
         status = fl_rulelog_record(store, use.rule, use.job, use.name, &record, &err);
     }
+    if (status == FL_OK) {
+        status = fl_rulelog_history(store, use.rule, note_refusal, &refused, &err);
+    }
     fl_incidents_close(store);
-    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED &&
+    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED && !refused &&
         !(automatic && strcmp(automatic, "off") == 0)) {
         char reason[100];
         snprintf(reason, sizeof reason, "the model said so of %ld jobs", record.jobs);

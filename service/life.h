@@ -49,7 +49,8 @@ bool fl_life_is_proved(const struct fl_life_terms *terms, const struct fl_rule_r
 enum fl_status fl_life_guard(const struct fl_config *config, struct fl_guard *guard,
                              struct fl_err *err) FL_MUST_USE;
 
-/* fl_learn_propose with the guarded lines (unless the proposal has its own) and a journal entry. */
+/* fl_learn_propose with the guarded lines (unless the proposal has its own) and a journal entry; secrets
+ * of the sample and of the job's name are not kept. */
 enum fl_status fl_life_propose(const struct fl_config *config, const struct fl_ruleset *set,
                                const struct fl_proposal *proposal, char id[64],
                                struct fl_err *err) FL_MUST_USE;
@@ -63,7 +64,8 @@ enum fl_status fl_life_change(const struct fl_config *config, const struct fl_ru
                               struct fl_err *err) FL_MUST_USE;
 
 /* One more job of which a model says what the learned diagnosis rule says. When FL_LIFE_AGREED jobs
- * do, the rule becomes active, unless the setting `auto_activate` is off. Never fails. */
+ * do, the rule becomes active, unless the setting `auto_activate` is off or a person has ever taken it
+ * back. Never fails. */
 enum { FL_LIFE_AGREED = 3 };
 void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set, const char *id,
                    const struct fl_identity *job);

@@ -195,12 +195,14 @@ static enum fl_status keep(struct fl_result *r, struct fl_err *err)
     enum fl_status status = fl_incidents_get(r->store, r->incident, &r->arena, &known, NULL);
     struct fl_incident now = describe(r);
     bool is_new = status == FL_NOTFOUND;
-    bool better = status == FL_OK && known.cause.n == 0 && v->cause && known.text.n;
+    bool unsolved = status == FL_OK && (known.cause.n == 0 || fl_str_eq(known.outcome, FL_LIT("wrong")));
+    bool better = unsolved && v->cause && !fl_str_eq(known.cause, now.cause) && known.text.n;
     if (is_new) {
         status = fl_incidents_add(r->store, &now, &r->arena, NULL, err);
         status = status == FL_CONFLICT ? FL_OK : status; /* another process was first */
     } else if (better) {
         now.created = known.created;
+        now.resolution = known.resolution;
         status = fl_incidents_put(r->store, &now, err);
     }
     const struct fl_rule *rule = v->hypotheses_n ? v->hypotheses[0].rule : NULL;

@@ -180,8 +180,8 @@ static size_t match_here(struct fl_str s, struct fl_str needle)
     return i;
 }
 
-/* A label the model copied along: "L12 [rank 3] ". */
-static struct fl_str skip_label(struct fl_str quote, size_t index)
+/* A label of this line that the model copied along: "L12 [rank 3] ". */
+static struct fl_str skip_label(const struct fl_ask_line *line, struct fl_str quote, size_t index)
 {
     struct fl_str rest = quote;
     long number = 0;
@@ -196,9 +196,9 @@ static struct fl_str skip_label(struct fl_str quote, size_t index)
     rest = fl_str_ltrim(rest);
     if (fl_str_starts(rest, FL_LIT("[rank "))) {
         struct fl_str rank = fl_str_skip(rest, 6);
-        if (fl_str_take_number(&rank, &number) && rank.n && *rank.p == ']') {
-            rest = fl_str_ltrim(fl_str_skip(rank, 1));
-        }
+        bool is_ours = fl_str_take_number(&rank, &number) && number == line->rank && rank.n &&
+                       *rank.p == ']';
+        rest = is_ours ? fl_str_ltrim(fl_str_skip(rank, 1)) : rest;
     }
     return rest;
 }
@@ -246,7 +246,8 @@ static enum fl_status read_evidence(const struct reading *r, const fl_json *root
         }
         struct fl_str found = ground(r->shown[index], quote);
         if (!found.p) {
-            found = ground(r->shown[index], skip_label(fl_str_trim(quote), index));
+            quote = skip_label(&r->ask->lines[index], fl_str_trim(quote), index);
+            found = ground(r->shown[index], quote);
         }
         if (found.p && !has_evidence(r->out, index, found)) {
             struct fl_ask_evidence *kept = &r->out->evidence[r->out->evidence_n++];

@@ -254,6 +254,16 @@ static bool is_stand_in(struct fl_str value)
            (*value.p == '<' && value.p[value.n - 1] == '>' && !has_digit(value));
 }
 
+/* A variable: `MySecretOne` is none, `my_secret`, `mySecret` and `MY_SECRET` are. */
+static bool is_variable_name(struct fl_str name)
+{
+    bool small = false;
+    for (size_t i = 0; i < name.n; i++) {
+        small |= name.p[i] >= 'a' && name.p[i] <= 'z';
+    }
+    return fl_redact_name(name) != FL_REDACT_OPEN && !(small && *name.p >= 'A' && *name.p <= 'Z');
+}
+
 /* Source code, as a traceback shows it: `token = self.token`, `token=get_token(x)`, and
  * `password=password`. */
 static bool is_code(struct fl_str value)
@@ -271,7 +281,7 @@ static bool is_code(struct fl_str value)
             return true;
         }
     }
-    return n < value.n ? is_among(value.p[n], "([") : fl_redact_name(name) != FL_REDACT_OPEN;
+    return n < value.n ? is_among(value.p[n], "([") : is_variable_name(name);
 }
 
 /* `password: the one of the account`: a word of prose, more of it behind. */

@@ -22,6 +22,8 @@ key are put into FILE (it needs the program openssl). Modes:
   sort          calls kinds of lines routine that hold a word of --routine, in every second answer also
                 those of --waver; a line with OBEY: makes it call all of them routine
   injection     obeys the log: a line with OBEY: {json} is the answer, without JSON the worst one
+  obey          obeys the payloads of obey.py, one after the other; /mode/obey/NAMEsK/ begins with the K-th
+  slow          good, after --delay seconds          ballot      the n-th answer has the n-th of the --ballot causes
   and those of faulty.py; POST .../embeddings has modes of its own there (embed_*, good unless named)
 Each request is recorded as one line of JSON {"path", "headers", "body"}.
 """
@@ -38,6 +40,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import faulty
+import obey as orders
 
 LINE = re.compile(r"^L(\d+) (?:\[rank \d+\] )?(.*)$")
 UNSAFE = {"cause": "healthy", "action": "none", "confidence": 1.0, "rule_pattern": "(?s).", "filter_pattern": "."}
@@ -151,6 +154,28 @@ class Handler(faulty.Odd, BaseHTTPRequestHandler):
 
     def mode_good(self, args, request, lines, n):
         self.complete(answer(args, lines))
+
+    def mode_obey(self, args, request, lines, n):
+        found = orders.find("\n".join(str(m.get("content", "")) for m in request["messages"] if m.get("role") == "user"))
+        if not found:
+            return self.complete(answer(args, lines))
+        first = re.search(r"s(\d+)/", self.path)
+        order = found[((int(first.group(1)) if first else 0) + n - 1) % len(found)]
+        if args.record:
+            with self.server.lock, open(args.record + ".obeyed", "a") as f:
+                f.write("%d %s\n" % (order, self.path))
+        content = orders.answer(order, answer(args, lines), lines)
+        tools = json.loads(content).get("tool_calls") if "tool_calls" in content else None
+        message = {"role": "assistant", "content": content, "tool_calls": tools} if tools else None
+        self.complete(content, message=message)
+
+    def mode_slow(self, args, request, lines, n):
+        time.sleep(args.delay)
+        self.complete(answer(args, lines))
+
+    def mode_ballot(self, args, request, lines, n):
+        causes = args.ballot.split(",")
+        self.complete(answer(args, lines, cause=causes[(n - 1) % len(causes)]))
 
     def mode_rubbish(self, args, request, lines, n):
         self.complete("I am fairly sure that it is the GPU. Have you tried {turning it off}?")
@@ -274,6 +299,8 @@ def main():
     ap.add_argument("--needle", default="Error")
     ap.add_argument("--cause", default="runtime_error")
     ap.add_argument("--routine", default="")
+    ap.add_argument("--delay", type=float, default=1)
+    ap.add_argument("--ballot", default="runtime_error")
     ap.add_argument("--waver", default="")
     ap.add_argument("--action", default="fix_config")
     ap.add_argument("--pattern", default="", help="proposed rule; the needle when not given")

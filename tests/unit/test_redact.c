@@ -49,6 +49,7 @@ TEST(redact_hides_canaries)
         {"header bearer CANARYtoken1 sent", "header bearer <secret:1> sent"},
         {"Set-Cookie: sid=CANARY; Path=/", "Set-Cookie: <secret:1>"},
         {"password=CANARY next=1", "password=<secret:1> next=1"},
+        {"password=CANARYpassword refused", "password=<secret:1> refused"},
         {"--db-password CANARY --lr 1", "--db-password <secret:1> --lr 1"},
         {"Namespace(hf_token='CANARY1', lr=0.1)", "Namespace(hf_token='<secret:1>', lr=0.1)"},
         {"{\"api_key\": \"CANARY\"}", "{\"api_key\": \"<secret:1>\"}"},
@@ -89,6 +90,7 @@ TEST(redact_keeps_evidence)
         "SyntaxError: invalid token: unexpected indent",
         "Basic training of the task-learning-module-2024-final run",
         "Bearer token missing, password=None, token=null",
+        "login(password=user_password, token=accessToken, secret=API_SECRET)",
         "http://node7:29500/a@b size mismatch: [10, 20] vs [30]",
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
