@@ -10,7 +10,6 @@
 /* The last folder and the file name without secrets, each run of digits as one mark. */
 static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
 {
-    struct fl_redact *redact = malloc(sizeof *redact);
     struct fl_buf clean;
     struct fl_str name = path;
     int slashes = 0;
@@ -22,10 +21,7 @@ static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
         }
     }
     fl_buf_init(&clean, 2 * name.n + 64);
-    if (redact) {
-        fl_redact_init(redact);
-    }
-    if (!redact || fl_redact_add(redact, name, &clean) != FL_OK) {
+    if (fl_redact_text(name, &clean, NULL) != FL_OK) {
         fl_buf_clear(&clean);
     }
     name = fl_buf_str(&clean);
@@ -38,7 +34,6 @@ static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
     }
     out[n] = '\0';
     fl_buf_free(&clean);
-    free(redact);
 }
 
 void fl_identity_of(struct fl_job *job, struct fl_identity *out)

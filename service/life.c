@@ -55,17 +55,12 @@ static enum fl_status open_log(const struct fl_config *config, struct fl_inciden
  * not match its own sample then, and is refused. */
 static enum fl_status hide_secrets(struct fl_str *text, struct fl_buf *kept, struct fl_err *err)
 {
-    struct fl_redact *redact = malloc(sizeof *redact);
+    uint64_t secrets = 0;
     fl_buf_init(kept, 2 * text->n + 64);
-    if (!redact) {
-        return fl_fail(err, FL_NOMEM, "no memory");
-    }
-    fl_redact_init(redact);
-    enum fl_status status = fl_redact_add(redact, *text, kept);
-    if (status == FL_OK && redact->count[FL_REDACT_SECRET]) {
+    enum fl_status status = fl_redact_text(*text, kept, &secrets);
+    if (status == FL_OK && secrets) {
         *text = fl_buf_str(kept);
     }
-    free(redact);
     return status == FL_OK ? FL_OK : fl_fail(err, status, "no memory to hide secrets");
 }
 
@@ -260,19 +255,14 @@ struct counting {
 
 static struct fl_str shown(struct counting *c, const struct fl_tallied *t)
 {
-    struct fl_redact *redact = malloc(sizeof *redact);
     struct fl_buf hidden;
     struct fl_buf safe;
     fl_buf_init(&hidden, 2 * FL_TALLY_SAMPLE + 64);
     fl_buf_init(&safe, 8 * FL_TALLY_SAMPLE + 256);
-    if (redact) {
-        fl_redact_init(redact);
-        if (fl_redact_add(redact, (struct fl_str){t->sample, t->sample_n}, &hidden) == FL_OK) {
-            fl_buf_add_safe(&safe, fl_buf_str(&hidden));
-        }
+    if (fl_redact_text((struct fl_str){t->sample, t->sample_n}, &hidden, NULL) == FL_OK) {
+        fl_buf_add_safe(&safe, fl_buf_str(&hidden));
     }
     struct fl_str kept = fl_arena_str(&c->result->arena, fl_buf_str(&safe));
-    free(redact);
     fl_buf_free(&hidden);
     fl_buf_free(&safe);
     return kept;

@@ -98,25 +98,12 @@ struct fl_evidence fl_telling_evidence(const struct fl_result *r, size_t index)
 
 struct fl_str fl_telling_redacted(struct fl_result *r, struct fl_str text)
 {
-    struct fl_redact *redact = malloc(sizeof *redact);
     struct fl_buf out;
     struct fl_str kept = {"", 0};
     fl_buf_init(&out, 2 * text.n + 64);
-    if (redact) {
-        enum fl_status status = FL_OK;
-        fl_redact_init(redact);
-        while (status == FL_OK && text.n) { /* a key block is known line by line */
-            const char *nl = memchr(text.p, '\n', text.n);
-            size_t n = nl ? (size_t)(nl - text.p) : text.n;
-            status = fl_redact_add(redact, (struct fl_str){text.p, n}, &out);
-            fl_buf_add_text(&out, nl ? "\n" : "");
-            text = fl_str_skip(text, nl ? n + 1 : n);
-        }
-        if (status == FL_OK && !out.failed) {
-            kept = fl_arena_str(&r->arena, fl_buf_str(&out));
-        }
+    if (fl_redact_text(text, &out, NULL) == FL_OK) {
+        kept = fl_arena_str(&r->arena, fl_buf_str(&out));
     }
-    free(redact);
     fl_buf_free(&out);
     return kept.p ? kept : (struct fl_str){"", 0};
 }

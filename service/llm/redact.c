@@ -5,7 +5,10 @@
  * nothing changes. Hand-written rather than regular expressions: linear, no stack, no limits. */
 #include "service/llm/redact.h"
 
+
 #include "service/llm/redact_match.h"
+
+#include <stdlib.h>
 
 const char *fl_redact_kind_name(enum fl_redact_kind kind)
 {
@@ -255,5 +258,28 @@ enum fl_status fl_redact_add(struct fl_redact *redact, struct fl_str text, struc
     enum fl_status status = s.status == FL_OK ? fl_buf_add_str(out, s.text) : s.status;
     fl_buf_free(&s.buf[0]);
     fl_buf_free(&s.buf[1]);
+    return status;
+}
+
+enum fl_status fl_redact_text(struct fl_str text, struct fl_buf *out, uint64_t *secrets_r)
+{
+    struct fl_redact *redact = malloc(sizeof *redact);
+    enum fl_status status = redact ? FL_OK : FL_NOMEM;
+    if (redact) {
+        fl_redact_init(redact);
+    }
+    while (status == FL_OK && text.n) {
+        const char *nl = memchr(text.p, '\n', text.n);
+        size_t n = nl ? (size_t)(nl - text.p) : text.n;
+        status = fl_redact_add(redact, (struct fl_str){text.p, n}, out);
+        if (status == FL_OK && nl) {
+            status = fl_buf_add_text(out, "\n");
+        }
+        text = fl_str_skip(text, nl ? n + 1 : n);
+    }
+    if (secrets_r) {
+        *secrets_r = redact ? redact->count[FL_REDACT_SECRET] : 0;
+    }
+    free(redact);
     return status;
 }

@@ -44,3 +44,6 @@ void fl_redact_init(struct fl_redact *redact);
  * hold nothing of the text, never an unredacted part of it. */
 enum fl_status fl_redact_add(struct fl_redact *redact, struct fl_str text,
                              struct fl_buf *out) FL_MUST_USE;
+
+/* The same for a text by itself, line by line. *secrets_r (NULL allowed): how many were in it. */
+enum fl_status fl_redact_text(struct fl_str text, struct fl_buf *out, uint64_t *secrets_r) FL_MUST_USE;
