@@ -110,6 +110,7 @@ static void retire_those_who_said_so(struct taking *t)
         fault = (struct fl_err){0};
         snprintf(reason, sizeof reason, "contradicted: incident %.120s is wrong", t->word->incident);
         if (rule && fl_rule_is_learned(rule) && rule->state == FL_STATE_ACTIVE &&
+            !comes_from(rule, fl_str_of(t->word->incident)) &&
             fl_life_change(t->config, t->book->set, rule->id, FL_LIFE_RETIRE, t->word->actor,
                            reason, NULL, &fault) == FL_OK) {
             fl_buf_addf(t->out, "rule %s, which said so, is retired\n", rule->id);

@@ -5,7 +5,6 @@
  * nothing changes. Hand-written rather than regular expressions: linear, no stack, no limits. */
 #include "service/llm/redact.h"
 
-
 #include "service/llm/redact_match.h"
 
 #include <stdlib.h>

@@ -253,7 +253,7 @@ def test_wrong_answer_takes_its_rule_along(c):
         given(c, c.verdict(c.write("b.log", job(1))), "rule")
         given(c, c.verdict(c.write("c.log", job(2))), "rule")
         said = c.run("feedback", incident, "wrong", "--cause", "disk_full", "--fix", "deleted old checkpoints").out
-        c.check("is revoked; 2 verdicts" in said, said)
+        c.check("is revoked" in said, said)
         c.check(not learned(c), "learned %s" % learned(c))
         counts = json.loads(c.run("stats", "-f", "json").out)["verdicts"]
         c.check(sum(r["retracted"] for r in counts) == 2, "retracted: %s" % counts)
