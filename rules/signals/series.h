@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The metrics of one printer (a stream's run, or one rank in it) over its steps, in constant
  * memory: a thinned sample of the progress lines, every 2^k-th of each kind once there are more than
- * FL_SERIES_ROWS, each with the line it came from; and, exactly, the unbroken run of equal or of
- * not finite values at the end.
+ * FL_SERIES_ROWS, each with the line it came from; and, exactly, the range of all values and the
+ * unbroken run of equal or of not finite ones at the end.
  * Limits: FL_SERIES_MAX printers; of more, the values are not kept. Threads: one. */
 #pragma once
 #include "rules/attribute/place.h"
@@ -33,6 +33,13 @@ struct fl_tail {
     struct fl_row *first; /* kept for zero and for not finite values only, else NULL */
 };
 
+/* Of all values of a metric, not of the sample only. */
+struct fl_range {
+    double least; /* of the finite ones; 0 when there are none */
+    double most;
+    long not_finite;
+};
+
 struct fl_series {
     uint32_t stream;
     uint32_t run;
@@ -53,6 +60,7 @@ struct fl_series {
     long count[FL_METRICS_MAX];
     long last_step[FL_METRICS_MAX]; /* of the last line with the metric */
     struct fl_tail tail[FL_METRICS_MAX];
+    struct fl_range range[FL_METRICS_MAX];
 };
 
 struct fl_series_set {

@@ -502,6 +502,24 @@ TEST(onset_of_nan_is_exact_after_thinning)
     end(j);
 }
 
+TEST(the_range_is_of_all_values)
+{
+    struct job *j = begin();
+    for (long i = 0; i < 50000; i++) {
+        say(j, i % 5000 == 4999 ? "step %ld loss nan" : "step %ld loss %g", i,
+            i == 31 ? 99.0 : i == 40001 ? -3.0 : 2.0 + (double)(i % 3));
+        say(j, "step %ld grad_norm inf", i);
+    }
+    const struct fl_series *s = j->set.list[0];
+    const struct fl_range *loss = &s->range[number_of("loss")];
+    const struct fl_range *norm = &s->range[number_of("grad_norm")];
+    CHECK(loss->least == -3 && loss->most == 99);
+    CHECK_EQ_INT(loss->not_finite, 10);
+    CHECK(norm->least == 0 && norm->most == 0);
+    CHECK_EQ_INT(norm->not_finite, 50000);
+    end(j);
+}
+
 TEST(printers_are_apart_and_bounded)
 {
     struct job *j = begin();
@@ -559,6 +577,7 @@ static void check_seen(struct job *j, const char *metric, const char *kind, cons
                     : !d->cause);
         CHECK(d->from_step >= from && d->from_step <= to);
         CHECK(d->row && d->row->text_n && d->end && d->series);
+        CHECK(d->text[0] != '\0');
         if (d->from_step < from || d->from_step > to) {
             fprintf(stderr, "  %s %s from step %ld\n", metric, kind, d->from_step);
         }
@@ -584,6 +603,25 @@ static void check_healthy(struct job *j, const char *what)
 static double usual(struct job *j, long step)
 {
     return 2.2 + 8.5 * exp((double)-step / 60) + 0.05 * noise(j);
+}
+
+TEST(runs_are_told_apart)
+{
+    struct job *j = begin();
+    for (uint32_t run = 0; run < 2; run++) {
+        for (long i = 1; i <= 120; i++) {
+            char line[80];
+            struct fl_values v = {.present = 0};
+            int n = snprintf(line, sizeof line, i < 60 ? "step %ld loss 2.5" : "step %ld loss nan", i);
+            fl_metrics_read(metrics, (struct fl_str){line, (size_t)n}, &v);
+            fl_series_add(&j->set, run, &j->place, j->order++, -1, &v,
+                          (struct fl_str){line, (size_t)n});
+        }
+    }
+    CHECK_EQ_INT(fl_detect(&j->set, j->found), 2);
+    CHECK_EQ_INT(j->found[0].series->run, 0);
+    CHECK_EQ_INT(j->found[1].series->run, 1);
+    end(j);
 }
 
 TEST(not_finite)
@@ -1093,8 +1131,10 @@ int main(void)
     RUN(steps_that_begin_anew_go_on);
     RUN(steps_of_the_whole_run_stay);
     RUN(onset_of_nan_is_exact_after_thinning);
+    RUN(the_range_is_of_all_values);
     RUN(printers_are_apart_and_bounded);
     RUN(lines_without_values_are_no_series);
+    RUN(runs_are_told_apart);
     RUN(not_finite);
     RUN(gradient_explodes_once);
     RUN(not_finite_for_a_while);
