@@ -37,22 +37,28 @@ static bool same(double a, double b)
     return isfinite(a) ? a == b : !isfinite(b);
 }
 
-static void widen(struct fl_range *range, double value, long before)
+static void widen(struct fl_range *range, double value, long before, long step)
 {
+    bool first = before == range->not_finite;
     if (!isfinite(value)) {
         range->not_finite++;
         return;
     }
-    bool first = before == range->not_finite;
-    range->least = first || value < range->least ? value : range->least;
-    range->most = first || value > range->most ? value : range->most;
+    if (first || value < range->least) {
+        range->least = value;
+        range->least_step = step;
+    }
+    if (first || value > range->most) {
+        range->most = value;
+        range->most_step = step;
+    }
 }
 
 static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
 {
     struct fl_tail *tail = &s->tail[metric];
     double value = s->last.values.value[metric];
-    widen(&s->range[metric], value, s->count[metric]);
+    widen(&s->range[metric], value, s->count[metric], s->last.step);
     if (s->count[metric]++ > 0 && same(tail->value, value)) {
         tail->count++;
         return;

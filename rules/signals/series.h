@@ -37,6 +37,8 @@ struct fl_tail {
 struct fl_range {
     double least; /* of the finite ones; 0 when there are none */
     double most;
+    long least_step; /* where it came first */
+    long most_step;
     long not_finite;
 };
 

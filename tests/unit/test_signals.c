@@ -514,6 +514,7 @@ TEST(the_range_is_of_all_values)
     const struct fl_range *loss = &s->range[number_of("loss")];
     const struct fl_range *norm = &s->range[number_of("grad_norm")];
     CHECK(loss->least == -3 && loss->most == 99);
+    CHECK(loss->least_step == 40001 && loss->most_step == 31);
     CHECK_EQ_INT(loss->not_finite, 10);
     CHECK(norm->least == 0 && norm->most == 0);
     CHECK_EQ_INT(norm->not_finite, 50000);
