@@ -164,7 +164,7 @@ enum fl_status fl_signals_of(struct fl_job *job, const char *names, struct fl_si
             }
         }
     }
-    size_t n = fl_detect(set, out->found);
+    size_t n = fl_detect(set, fl_diagnosis_rules(d)->declared, out->found);
     for (size_t i = 0; i < n; i++) {
         if (wanted >> fl_metrics_find(set->metrics, fl_str_of(out->found[i].metric)) & 1) {
             out->found[out->found_n++] = out->found[i];

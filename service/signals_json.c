@@ -47,6 +47,7 @@ static void write_detection(struct fl_jw *w, const struct fl_signals *signals,
     fl_jw_key_text(w, "severity", fl_severity_name(d->severity));
     fl_jw_key(w, "confidence");
     fl_jw_num(w, d->confidence);
+    fl_jw_key_text(w, "detector", d->detector);
     fl_jw_key_text(w, "cause", d->cause);
     fl_jw_key_text(w, "text", d->text);
     fl_jw_key(w, "evidence");

@@ -160,8 +160,15 @@ static void add_detection(const struct sheet *s, const struct fl_detection *d)
     struct fl_str text = fl_str_trim((struct fl_str){d->row->text, d->row->text_n});
     fl_buf_addf(out, "  %s%s%s  ", s->bold, d->kind, s->off);
     add_steps(out, d);
-    fl_buf_addf(out, ", %s severity, %.0f %% sure: %s\n", fl_severity_name(d->severity),
-                d->confidence * 100, d->text);
+    fl_buf_addf(out, ", %s severity, %.0f %% sure: ", fl_severity_name(d->severity),
+                d->confidence * 100);
+    fl_buf_add_safe(out, fl_str_of(d->text));
+    if (d->detector) {
+        fl_buf_add_text(out, " (detector ");
+        fl_buf_add_safe(out, fl_str_of(d->detector));
+        fl_buf_add_text(out, ")");
+    }
+    fl_buf_add_text(out, "\n");
     fl_buf_add_text(out, "    > ");
     fl_buf_add_safe(out, fl_str_of(fl_signals_file(s->signals, d->row)));
     fl_buf_addf(out, ":%ld  ", d->row->place.line);

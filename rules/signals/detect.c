@@ -54,7 +54,7 @@ void fl_detecting_advise(struct fl_detection *d, const char *const *steps, size_
 
 static bool same_matter(const struct fl_detection *a, const struct fl_detection *b)
 {
-    return a->metric == b->metric && a->series->run == b->series->run &&
+    return a->metric == b->metric && a->detector == b->detector && a->series->run == b->series->run &&
            strcmp(a->kind, b->kind) == 0;
 }
 
@@ -80,9 +80,10 @@ static void keep_earliest(struct fl_detecting *w)
     w->n = kept;
 }
 
-size_t fl_detect(const struct fl_series_set *set, struct fl_detection out[FL_DETECTIONS_MAX])
+size_t fl_detect(const struct fl_series_set *set, const struct fl_declared *declared,
+                 struct fl_detection out[FL_DETECTIONS_MAX])
 {
-    struct fl_detecting w = {.set = set, .out = out};
+    struct fl_detecting w = {.set = set, .declared = declared, .out = out};
     if (!set->metrics) {
         return 0;
     }
@@ -92,6 +93,7 @@ size_t fl_detect(const struct fl_series_set *set, struct fl_detection out[FL_DET
         fl_detect_loss(&w, set->list[i]);
         fl_detect_gradients(&w, set->list[i]);
         fl_detect_memory(&w, set->list[i]);
+        fl_detect_declared(&w, set->list[i]);
         keep_earliest(&w); /* a thousand ranks must not fill the list */
     }
     return w.n;

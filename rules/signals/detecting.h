@@ -7,6 +7,7 @@
 
 struct fl_detecting {
     const struct fl_series_set *set;
+    const struct fl_declared *declared; /* or NULL */
     struct fl_detection *out; /* FL_DETECTIONS_MAX */
     size_t n;
 };
@@ -29,6 +30,7 @@ void fl_detect_numbers(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_loss(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_gradients(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_memory(struct fl_detecting *w, const struct fl_series *s);
+void fl_detect_declared(struct fl_detecting *w, const struct fl_series *s);
 /* Of the whole set at once: ranks are compared. */
 void fl_detect_speed(struct fl_detecting *w);
 

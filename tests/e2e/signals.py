@@ -199,5 +199,40 @@ def test_runs_and_tables(case):
     case.check("loss" in piped, "standard input: %r" % piped)
 
 
+def site_detector(**more):
+    one = {"id": "site-frames-drop", "metric": "throughput", "statistic": "ratio_to_first", "window": 10, "comparison": "below",
+           "value": 0.8, "duration": 20, "kind": "straggler", "severity": "critical", "cause": "straggler", "confidence": 0.6,
+           "text": "the throughput is {value} of what it was, from step {step} on"}
+    one.update(more)
+    return json.dumps({"format": "faultline.detectors/1", "detectors": [one]})
+
+
+def test_declared(case):
+    """A detector of a file: checked, imported, heard by signals and by diagnose."""
+    slow = "\n".join("step %d loss 2.5 tps: %d" % (i, 1000 - (i > 100) * 250) for i in range(200)) + "\n"
+    path = case.write("job.log", slow)
+    case.check(not case.verdict("--offline", path)["signals"], "found without it")
+    own = case.write("site.json", site_detector())
+    case.check("0 rules, 0 bad" in case.run("rules", "lint", own).out, "lint")
+    for bad, says in (({"metric": "malus"}, "names a metric malus"), ({"statistic": "modus"}, "must be one of mean"),
+                      ({"windwo": 3}, "no key \"windwo\"")):
+        other = case.write("bad.json", site_detector(**bad))
+        case.run("rules", "lint", other, status=1, says=["bad.json: detector site-frames-drop: ", says])
+        case.run("rules", "import", other, status=3, says="nothing imported")
+    case.check("and a detector imported" in case.run("rules", "import", own).out, "import")
+    case.check(re.search(r"^site-frames-drop .* detector +throughput straggler$", case.run("rules", "list").out, re.M), "list")
+    told = json.loads(case.run("signals", "-f", "json", "--fail-on", "critical", path, status=1).out)
+    found = [d for s in told["series"] for d in s["detections"]]
+    case.check([(d["detector"], d["from_step"], d["evidence"]["line"]) for d in found] == [("site-frames-drop", 109, 110)], "found: %r" % found)
+    case.check(found and found[0]["text"] == "the throughput is 0.775 of what it was, from step 109 on", "text: %r" % found)
+    verdict = case.verdict("--offline", path)
+    case.check(verdict["cause"] == "straggler" and verdict["method"] == "signal", "verdict: %r" % verdict["cause"])
+    back = case.write("back.log", slow + "\n".join("step %d loss 2.5 tps: 1000" % i for i in range(200, 300)) + "\n")
+    verdict = case.verdict("--offline", back)
+    case.check(verdict["cause"] != "straggler" and len(verdict["signals"]) == 1, "it got over it: %r" % verdict["cause"])
+    case.write("state/rules/operator/broken.json", site_detector(id="broken", metric="malus"))
+    case.check(case.verdict("--offline", path, says="detector broken: ")["cause"] == "straggler", "a bad one beside it")
+
+
 if __name__ == "__main__":
     sys.exit(run_tests([v for k, v in list(globals().items()) if k.startswith("test_")], sys.argv))
