@@ -2,6 +2,81 @@
 /* How well it learns: loss, error rate, accuracy. */
 #include "rules/signals/detecting.h"
 
+#include <math.h>
+
+/* The loss turned while the rate was still on its way up: to twice what it began with by then, and
+ * not yet at its peak. After a warm-up, or without one, a divergence says nothing of the rate. */
+static void rate_too_high(struct fl_detecting *w, const struct fl_series *s, long turn)
+{
+    struct fl_column c;
+    int m = fl_detecting_metric(w, "learning_rate");
+    fl_column_of(s, m, &c);
+    size_t first = 0;
+    while (first < c.n && c.v[first] <= 0) {
+        first++;
+    }
+    size_t at = first;
+    while (at + 1 < c.n && c.row[at + 1]->step <= turn && c.v[at + 1] >= c.v[at]) {
+        at++;
+    }
+    if (at + 1 >= c.n || c.row[at + 1]->step <= turn || c.v[at] < 2 * c.v[first]) {
+        return;
+    }
+    size_t peak = at;
+    while (peak + 1 < c.n && c.v[peak + 1] >= c.v[peak]) {
+        peak++;
+    }
+    if (c.v[peak] < 1.05 * c.v[at]) {
+        return;
+    }
+    while (peak > at && c.v[peak - 1] == c.v[peak]) {
+        peak--;
+    }
+    struct fl_detection *d = fl_detecting_add(w, s, c.row[first], m, "explosion");
+    fl_detecting_blame(d, NULL, 0,
+                       "the loss turned at step %ld, when the learning rate had reached %.3g and was "
+                       "still rising", turn, c.v[at]);
+    if (d) {
+        d->to_step = c.row[peak]->step;
+        d->row = c.row[at];
+        d->severity = FL_SEVERITY_MEDIUM;
+        d->confidence = 0.7;
+    }
+}
+
+/* The last three quarters of what comes after a divergence stand still: from one half of them to the
+ * other the loss moves by less than a fiftieth of its climb. Nothing is learnt any more; a loss that
+ * still climbs, or comes down again, is another matter. */
+static void stuck(struct fl_detecting *w, const struct fl_series *s, const struct fl_column *c,
+                  size_t from, double climb)
+{
+    size_t still = from + (c->n - from) / 4;
+    size_t half = (c->n - still) / 2;
+    if (half < 10) {
+        return;
+    }
+    double drift = fl_median(c->v + still + half, half) - fl_median(c->v + still, half);
+    if (fabs(drift) < climb / 50) {
+        fl_detect_plateau(w, s, c->row[still]->step);
+    }
+}
+
+/* A file that several runs were written to, where no line said so: the step is back at the first one
+ * and so is the loss, within a fifth. (Steps that begin anew with an epoch leave the loss alone.) The last
+ * run stays. */
+static void keep_last_run(struct fl_column *c)
+{
+    size_t begin = 0;
+    for (size_t i = 1; i < c->n; i++) {
+        long step = c->row[i]->step;
+        bool back = step <= c->row[0]->step && step < c->row[i - 1]->step;
+        begin = back && c->v[i] >= 0.8 * c->v[0] ? i : begin;
+    }
+    c->n -= begin;
+    memmove(c->v, c->v + begin, c->n * sizeof *c->v);
+    memmove(c->row, c->row + begin, c->n * sizeof *c->row);
+}
+
 /* From its lowest point on the loss has grown by half of that or more, far beyond its usual change,
  * and it ends there. Where a reward is earned, the loss does not say how well it goes: that of a
  * policy begins near zero and grows with its distance from the reference. */
@@ -12,6 +87,7 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
     int m = fl_detecting_metric(w, name);
     int reward = fl_detecting_metric(w, "reward");
     fl_column_of(s, m, &c);
+    keep_last_run(&c);
     if (c.n < 6 || (reward >= 0 && s->count[reward] > 0)) {
         return;
     }
@@ -44,6 +120,14 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
     fl_detecting_blame(d, "loss_divergence", weight, "the %s grew from %.4g to %.4g after step %ld",
                        strcmp(name, "loss") == 0 ? "loss" : "error rate", low, end,
                        c.row[from]->step);
+    if (strcmp(name, "loss") == 0) {
+        size_t turn = from; /* the lowest point of a flat stretch may be long before it */
+        while (turn > low_at && c.v[turn - 1] > low + step / 2) {
+            turn--;
+        }
+        rate_too_high(w, s, c.row[turn]->step);
+        stuck(w, s, &c, from, rise);
+    }
 }
 
 /* An evaluation that was good and ends at nothing. */

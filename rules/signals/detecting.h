@@ -34,5 +34,5 @@ void fl_detect_declared(struct fl_detecting *w, const struct fl_series *s);
 /* Of the whole set at once: ranks are compared. */
 void fl_detect_speed(struct fl_detecting *w);
 
-/* The loss stands still from this step on: the end of what another detector found. */
+/* Adds a plateau if the loss stands still from this step on: the end of what another detector found. */
 void fl_detect_plateau(struct fl_detecting *w, const struct fl_series *s, long from_step);

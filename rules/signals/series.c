@@ -26,7 +26,7 @@ static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
         set->n < FL_SERIES_MAX ? fl_arena_alloc(set->arena, sizeof *s) : NULL;
     if (s) {
         *s = (struct fl_series){.stream = place->stream, .run = run, .rank = place->rank,
-                                .stride = 1};
+                                .stride = 1, .said = -1};
         set->list[set->n++] = s;
     }
     return s;
@@ -156,7 +156,8 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     }
     struct fl_row *row = &s->last;
     size_t kind = kind_of(s, values->present & ~axis);
-    row->step = step >= 0 ? whole_step(set, s, kind, step, values) : s->seen;
+    s->said = step >= 0 ? whole_step(set, s, kind, step, values) : s->said;
+    row->step = s->said >= 0 ? s->said : s->seen;
     row->ordinal = s->kinds[kind].count++;
     row->number = s->seen;
     row->order = order;

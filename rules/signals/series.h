@@ -13,7 +13,7 @@ enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_
 enum { FL_SERIES_BYTES = 16 << 20 };
 
 struct fl_row {
-    long step; /* as printed, else the number of the progress line */
+    long step; /* as printed, else the printer's last, else the number of the progress line */
     long ordinal; /* among the lines that carry the same metrics */
     long number;  /* among all lines with a value */
     uint64_t order;
@@ -50,6 +50,7 @@ struct fl_series {
     size_t n;
     size_t size;
     long seen;   /* lines with a value */
+    long said;   /* the last step that any of them told, -1: none did */
     long stride; /* of the sample, among the lines of each kind */
     struct {
         uint32_t present;

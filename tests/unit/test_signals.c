@@ -1105,6 +1105,105 @@ TEST(the_earliest_rank)
     }
 }
 
+/* A divergence in a warm-up, whose end is far, and the loss after it. */
+static struct job *diverge(double rate_end, double (*after)(long step))
+{
+    struct job *j = begin();
+    for (long i = 1; i <= 600; i++) {
+        double rate = 0.02 * (i < rate_end ? (double)i / rate_end : 1);
+        double loss = i <= 300 ? 4 + 6 * exp(-(double)i / 60) : after(i);
+        say(j, "step %ld loss %.4f lr %.5f", i, loss + 0.02 * noise(j), rate);
+    }
+    return j;
+}
+
+static double jumps(long step)
+{
+    return step < 320 ? 4 + 0.4 * (double)(step - 300) : 12;
+}
+
+static double climbs(long step)
+{
+    return 4 + 0.02 * (double)(step - 300);
+}
+
+TEST(stuck_after_a_divergence)
+{
+    check_seen(diverge(50, jumps), "loss", "plateau", NULL, 320, 400);
+    struct job *j = diverge(50, climbs);
+    CHECK(see(j, "loss", "divergence") != NULL);
+    CHECK(see(j, "loss", "plateau") == NULL);
+    end(j);
+}
+
+TEST(rate_that_is_still_rising_when_the_loss_turns)
+{
+    struct job *j = diverge(500, jumps);
+    const struct fl_detection *d = see(j, "learning_rate", "explosion");
+    CHECK(d != NULL);
+    if (d) {
+        CHECK(!d->cause && d->severity == FL_SEVERITY_MEDIUM && d->to_step == 500);
+        CHECK(d->row->step > 290 && d->row->step <= 303);
+    }
+    end(j);
+    static const double ends[] = {50, 290, 1}; /* warm-up over, or none */
+    for (size_t i = 0; i < 3; i++) {
+        j = diverge(ends[i], jumps);
+        CHECK(see(j, "loss", "divergence") != NULL);
+        CHECK(see(j, "learning_rate", "explosion") == NULL);
+        end(j);
+    }
+    j = begin(); /* flat since the warm-up, long before it diverges */
+    for (long i = 1; i <= 600; i++) {
+        say(j, "step %ld loss %.4f lr %.5f", i, (i < 400 ? 4 : 9) + 0.02 * noise(j),
+            i < 200 ? (double)i / 1e4 : 0.02);
+    }
+    CHECK(see(j, "loss", "divergence") != NULL);
+    CHECK(see(j, "learning_rate", "explosion") == NULL);
+    end(j);
+    j = begin(); /* rising, and all is well */
+    for (long i = 1; i <= 600; i++) {
+        say(j, "step %ld loss %.4f lr %.5f", i, usual(j, i), (double)i / 1e4);
+    }
+    check_healthy(j, "a long warm-up");
+}
+
+TEST(a_loss_that_begins_anew)
+{
+    struct job *j = begin();
+    for (int run = 0; run < 2; run++) {
+        for (long i = 1; i <= (run ? 60 : 400); i++) {
+            say(j, "step %ld loss %.4f", i, usual(j, i));
+        }
+    }
+    check_healthy(j, "two runs in one file");
+    j = begin(); /* epochs count their steps anew, and it diverges in the last one */
+    for (int epoch = 0; epoch < 4; epoch++) {
+        for (long i = 1; i <= 100; i++) {
+            say(j, "step %ld loss %.4f", i, epoch < 3 ? usual(j, epoch * 100 + i) : 4 + (double)i / 40);
+        }
+    }
+    CHECK(see(j, "loss", "divergence") != NULL);
+    end(j);
+}
+
+/* Evaluation lines that tell none are of the step that was reached. */
+TEST(lines_without_a_step)
+{
+    struct job *j = begin();
+    say(j, "val loss 5");
+    for (long i = 100; i <= 900; i += 100) {
+        say(j, "step %ld loss 2.5", i);
+        say(j, "val loss 2.6");
+    }
+    const struct fl_series *s = j->set.list[0];
+    CHECK_EQ_INT(s->rows[0].step, 0);
+    CHECK_EQ_INT(s->rows[2].step, 100);
+    CHECK_EQ_INT(s->last.step, 900);
+    CHECK_EQ_INT(s->last_step[number_of("eval_loss")], 900);
+    end(j);
+}
+
 /* ---- declared detectors ---- */
 
 struct told {
@@ -1382,6 +1481,10 @@ int main(void)
     RUN(one_slow_rank);
     RUN(ranks_as_usual);
     RUN(the_earliest_rank);
+    RUN(stuck_after_a_divergence);
+    RUN(rate_that_is_still_rising_when_the_loss_turns);
+    RUN(a_loss_that_begins_anew);
+    RUN(lines_without_a_step);
     RUN(declared_statistics);
     RUN(declared_for_a_thinned_series);
     RUN(declared_beside_the_others);
