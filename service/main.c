@@ -15,6 +15,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"diagnose", fl_cmd_diagnose, "say why a job failed, with the line that proves it"},
+    {"signals", fl_cmd_signals, "show the metrics of a job: their course, and what is wrong with it"},
     {"filter", fl_cmd_filter, "print the lines of a log that are not routine"},
     {"diff", fl_cmd_diff, "say what a failed run says that good runs never said"},
     {"templates", fl_cmd_templates, "say what a log says again and again, each kind of line once"},

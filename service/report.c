@@ -3,6 +3,7 @@
  * are shortened around what proves the point. The text stays under 40 lines. */
 #include "service/report.h"
 
+#include "service/base/markup.h"
 #include "service/report_explain.h"
 #include "service/report_json.h"
 
@@ -347,28 +348,12 @@ static void add_text(const struct fl_result *r, const struct style *st, bool exp
     add_totals(r, st, out);
 }
 
-/* Markdown's own characters lose their meaning. */
-static void add_escaped(struct fl_buf *out, struct fl_str text)
-{
-    struct fl_buf safe;
-    fl_buf_init(&safe, 8192);
-    text.n = text.n > 1000 ? 1000 : text.n;
-    fl_buf_add_safe(&safe, fl_str_trim(text));
-    for (size_t i = 0; i < safe.n; i++) {
-        if (strchr("\\`*_{}[]()<>#!|&", safe.p[i])) {
-            fl_buf_add_text(out, "\\");
-        }
-        fl_buf_add(out, safe.p + i, 1);
-    }
-    fl_buf_free(&safe);
-}
-
 static void add_reason(void *ctx, enum fl_reason kind, struct fl_str words)
 {
     static const char *const labels[] = {"for", "explains", "against"};
     struct fl_buf *out = ctx;
     fl_buf_addf(out, "   - %s: ", labels[kind]);
-    add_escaped(out, words);
+    fl_markup_markdown(out, words);
     fl_buf_add_text(out, "\n");
 }
 
@@ -389,7 +374,7 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
     bool failed = v->outcome == FL_OUTCOME_FAILED;
     fl_buf_addf(out, "## %s%s%s\n\n", fl_outcome_name(v->outcome), failed ? ": " : "",
                 failed ? v->cause->slug : "");
-    add_escaped(out, v->summary);
+    fl_markup_markdown(out, v->summary);
     fl_buf_add_text(out, "\n\n");
     if (failed) {
         fl_buf_addf(out, "- **confidence** %.2f (%s), **severity** %s\n", v->confidence,
@@ -398,21 +383,21 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
         struct fl_buf where;
         fl_buf_init(&where, 1024);
         add_where(&where, &v->faulty);
-        add_escaped(out, where.n ? fl_buf_str(&where) : FL_LIT("not said in the log"));
+        fl_markup_markdown(out, where.n ? fl_buf_str(&where) : FL_LIT("not said in the log"));
         fl_buf_free(&where);
         fl_buf_addf(out, "\n- **action** `%s`\n", v->action);
         for (size_t i = 0; i < v->hypotheses[0].evidence_n; i++) {
             const struct fl_evidence *e = &v->hypotheses[0].evidence[i];
             fl_buf_add_text(out, "- ");
-            add_escaped(out, fl_str_of(stream_of(r, e->place.stream)->name));
+            fl_markup_markdown(out, fl_str_of(stream_of(r, e->place.stream)->name));
             fl_buf_addf(out, ":%ld: ", e->place.line);
-            add_escaped(out, e->text);
+            fl_markup_markdown(out, e->text);
             fl_buf_add_text(out, "\n");
         }
         fl_buf_add_text(out, "\nWhat to do:\n\n");
         for (size_t i = 0; i < v->recovery_n; i++) {
             fl_buf_addf(out, "%zu. ", i + 1);
-            add_escaped(out, fl_str_of(v->recovery[i]));
+            fl_markup_markdown(out, fl_str_of(v->recovery[i]));
             fl_buf_add_text(out, "\n");
         }
     }
@@ -423,7 +408,7 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
     fl_buf_add_text(out, "\n");
     for (size_t i = 0; i < r->warnings_n; i++) {
         fl_buf_add_text(out, "\nCaution: ");
-        add_escaped(out, fl_str_of(r->warnings[i]));
+        fl_markup_markdown(out, fl_str_of(r->warnings[i]));
         fl_buf_add_text(out, "\n");
     }
     if (explain) {

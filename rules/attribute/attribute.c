@@ -225,7 +225,7 @@ static void add_detection(struct work *w, const struct fl_detection *d)
 static void gather_detections(struct work *w, struct fl_verdict *out)
 {
     struct fl_detection found[FL_DETECTIONS_MAX];
-    size_t n = fl_detect(fl_diagnosis_series(w->d), found);
+    size_t n = fl_detect(fl_diagnosis_series(w->d), w->set->declared, found);
     for (size_t i = 0; i < n; i++) {
         const struct fl_detection *d = &found[i];
         if (d->series->run != fl_stream_last_run(&w->streams[d->series->stream])) {

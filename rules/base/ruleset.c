@@ -50,6 +50,7 @@ void fl_ruleset_free(struct fl_ruleset *set)
         return;
     }
     fl_metrics_free(set->metrics);
+    fl_declared_free(set->declared);
     fl_matcher_free(set->lines);
     fl_matcher_free(set->events);
     free(set->line_owner);
@@ -310,6 +311,9 @@ enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const c
     }
     if (status == FL_OK && fl_metrics_is(root)) {
         status = fl_metrics_extend(&set->metrics, root, path, err);
+    } else if (status == FL_OK && fl_declared_is(root)) {
+        status = fl_declared_extend(&set->declared, root, path, set->taxonomy, &set->arena, complain,
+                                    ctx, bad, err);
     } else if (status == FL_OK && fl_table_is(root)) {
         status = load_table(set, root, path, origin, complain, ctx, bad, err);
     } else if (status == FL_OK) {
@@ -458,6 +462,7 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     size_t *bad = bad_r ? bad_r : &ignored;
     enum fl_status status = look_up_tables(set, complain, ctx, bad, err);
     bool diagnoses = false;
+    fl_declared_settle(set->declared, set->metrics, complain, ctx, bad);
     for (uint32_t i = 0; i < set->read_n; i++) {
         const struct fl_rule *rule = &set->rules[i];
         bool routine = rule->is_filter || rule->role == FL_ROLE_PROGRESS;

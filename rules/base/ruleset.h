@@ -11,6 +11,7 @@
  * share it between threads. */
 #pragma once
 #include "rules/match/matcher.h"
+#include "rules/signals/declared.h"
 #include "rules/signals/metrics.h"
 #include "rules/base/taxonomy.h"
 #include "service/base/json.h"
@@ -95,6 +96,7 @@ struct fl_ruleset {
     struct fl_arena arena;
     const struct fl_taxonomy *taxonomy;
     struct fl_metrics *metrics; /* owned; NULL: metric values are not read */
+    struct fl_declared *declared; /* owned; detectors over metrics, NULL: there are none */
     struct fl_rule *rules;
     uint32_t rules_n;
     uint32_t rules_size;
@@ -131,7 +133,7 @@ enum fl_status fl_ruleset_new(const struct fl_taxonomy *taxonomy, struct fl_rule
                               struct fl_err *err) FL_MUST_USE;
 void fl_ruleset_free(struct fl_ruleset *set);
 
-/* Reads one file of rules, or a table. A file that is neither is an error; bad rules and rows are
+/* Reads one file of rules, a table, metrics or detectors. A file that is neither is an error; bad rules and rows are
  * complained of; so is a second table of a name: the first one serves.
  * *bad_r (NULL allowed) counts them. origin is given to rules that do not say theirs. */
 enum fl_status fl_ruleset_load(struct fl_ruleset *set, const char *path, const char *origin,

@@ -5,13 +5,14 @@
  * with their reason; they are wide on purpose, since a healthy job must not be blamed.
  * Stateless. */
 #pragma once
+#include "rules/signals/declared.h"
 #include "rules/signals/series.h"
-#include "rules/base/taxonomy.h"
 
 enum { FL_DETECTIONS_MAX = 64, FL_DETECTION_TEXT = 200 };
 
 struct fl_detection {
     const char *metric; /* of the metric table */
+    const char *detector; /* id of the declared one that found it, or NULL */
     const char *kind;   /* spike, divergence, nan, explosion, vanishing, plateau, scale_collapse,
                            straggler, memory_growth */
     const char *cause;  /* slug, or NULL: it decides nothing */
@@ -30,5 +31,6 @@ struct fl_detection {
     size_t steps_n;
 };
 
-/* Returns how many. */
-size_t fl_detect(const struct fl_series_set *set, struct fl_detection out[FL_DETECTIONS_MAX]);
+/* Returns how many. declared: detectors of files, which the detections borrow from; NULL: none. */
+size_t fl_detect(const struct fl_series_set *set, const struct fl_declared *declared,
+                 struct fl_detection out[FL_DETECTIONS_MAX]);

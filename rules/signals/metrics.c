@@ -52,6 +52,16 @@ static void file_name(struct fl_metrics *m, struct name *one)
     *link = (uint16_t)(one - m->names);
 }
 
+/* The first file that has the name is heard. */
+static bool is_filed(const struct fl_metrics *m, const struct name *one)
+{
+    uint16_t i = m->by_end[end_of((struct fl_str){one->text, one->n})];
+    while (i && !(m->names[i].n == one->n && memcmp(m->names[i].text, one->text, one->n) == 0)) {
+        i = m->names[i].next;
+    }
+    return i != 0;
+}
+
 static enum fl_status add_names(struct fl_metrics *m, size_t metric, const fl_json *list,
                                 const char *path, struct fl_err *err)
 {
@@ -62,7 +72,7 @@ static enum fl_status add_names(struct fl_metrics *m, size_t metric, const fl_js
                            "%s: metric %s: names must be 1 to %d bytes, at most %d in all", path,
                            m->metric[metric], FL_METRIC_NAME - 1, NAMES_MAX - 1);
         }
-        struct name *one = &m->names[m->names_n++];
+        struct name *one = &m->names[m->names_n];
         bool digital = false;
         for (size_t i = 0; i < text.n; i++) {
             one->text[i] = text.n == 1 ? text.p[i] : plain(text.p[i]);
@@ -70,6 +80,10 @@ static enum fl_status add_names(struct fl_metrics *m, size_t metric, const fl_js
         }
         one->n = (uint8_t)text.n;
         one->metric = (uint8_t)metric;
+        if (is_filed(m, one)) {
+            continue;
+        }
+        m->names_n++;
         file_name(m, one);
         if (digital) {
             m->digital[m->digital_n++] = (uint16_t)(one - m->names);

@@ -26,7 +26,7 @@ static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
         set->n < FL_SERIES_MAX ? fl_arena_alloc(set->arena, sizeof *s) : NULL;
     if (s) {
         *s = (struct fl_series){.stream = place->stream, .run = run, .rank = place->rank,
-                                .stride = 1};
+                                .stride = 1, .said = -1};
         set->list[set->n++] = s;
     }
     return s;
@@ -37,10 +37,28 @@ static bool same(double a, double b)
     return isfinite(a) ? a == b : !isfinite(b);
 }
 
+static void widen(struct fl_range *range, double value, long before, long step)
+{
+    bool first = before == range->not_finite;
+    if (!isfinite(value)) {
+        range->not_finite++;
+        return;
+    }
+    if (first || value < range->least) {
+        range->least = value;
+        range->least_step = step;
+    }
+    if (first || value > range->most) {
+        range->most = value;
+        range->most_step = step;
+    }
+}
+
 static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
 {
     struct fl_tail *tail = &s->tail[metric];
     double value = s->last.values.value[metric];
+    widen(&s->range[metric], value, s->count[metric], s->last.step);
     if (s->count[metric]++ > 0 && same(tail->value, value)) {
         tail->count++;
         return;
@@ -138,7 +156,8 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     }
     struct fl_row *row = &s->last;
     size_t kind = kind_of(s, values->present & ~axis);
-    row->step = step >= 0 ? whole_step(set, s, kind, step, values) : s->seen;
+    s->said = step >= 0 ? whole_step(set, s, kind, step, values) : s->said;
+    row->step = s->said >= 0 ? s->said : s->seen;
     row->ordinal = s->kinds[kind].count++;
     row->number = s->seen;
     row->order = order;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The metrics of one printer (a stream's run, or one rank in it) over its steps, in constant
  * memory: a thinned sample of the progress lines, every 2^k-th of each kind once there are more than
- * FL_SERIES_ROWS, each with the line it came from; and, exactly, the unbroken run of equal or of
- * not finite values at the end.
+ * FL_SERIES_ROWS, each with the line it came from; and, exactly, the range of all values and the
+ * unbroken run of equal or of not finite ones at the end.
  * Limits: FL_SERIES_MAX printers; of more, the values are not kept. Threads: one. */
 #pragma once
 #include "rules/attribute/place.h"
@@ -13,7 +13,7 @@ enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_
 enum { FL_SERIES_BYTES = 16 << 20 };
 
 struct fl_row {
-    long step; /* as printed, else the number of the progress line */
+    long step; /* as printed, else the printer's last, else the number of the progress line */
     long ordinal; /* among the lines that carry the same metrics */
     long number;  /* among all lines with a value */
     uint64_t order;
@@ -33,6 +33,15 @@ struct fl_tail {
     struct fl_row *first; /* kept for zero and for not finite values only, else NULL */
 };
 
+/* Of all values of a metric, not of the sample only. */
+struct fl_range {
+    double least; /* of the finite ones; 0 when there are none */
+    double most;
+    long least_step; /* where it came first */
+    long most_step;
+    long not_finite;
+};
+
 struct fl_series {
     uint32_t stream;
     uint32_t run;
@@ -41,6 +50,7 @@ struct fl_series {
     size_t n;
     size_t size;
     long seen;   /* lines with a value */
+    long said;   /* the last step that any of them told, -1: none did */
     long stride; /* of the sample, among the lines of each kind */
     struct {
         uint32_t present;
@@ -53,6 +63,7 @@ struct fl_series {
     long count[FL_METRICS_MAX];
     long last_step[FL_METRICS_MAX]; /* of the last line with the metric */
     struct fl_tail tail[FL_METRICS_MAX];
+    struct fl_range range[FL_METRICS_MAX];
 };
 
 struct fl_series_set {

@@ -9,6 +9,7 @@ enum { FL_EXIT_OK, FL_EXIT_REACHED, FL_EXIT_USAGE, FL_EXIT_INPUT };
 
 int fl_cmd_diagnose(int argc, char **argv);
 int fl_cmd_diff(int argc, char **argv);
+int fl_cmd_signals(int argc, char **argv);
 int fl_cmd_filter(int argc, char **argv);
 int fl_cmd_learn(int argc, char **argv);
 int fl_cmd_rules(int argc, char **argv);

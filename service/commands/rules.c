@@ -68,6 +68,11 @@ static enum fl_status list(const struct fl_ruleset *set, const struct rules_opti
             list_one(&set->rules[r->variants + k], o, &w);
         }
     }
+    for (size_t i = 0; o->format == 0 && set->declared && i < set->declared->n; i++) {
+        const struct fl_declared_one *one = &set->declared->list[i];
+        fl_buf_addf(&out, "%-44s %-9s %-9s %-12s %s %s\n", one->id, "active", "operator",
+                    "detector", one->metric_name, one->kind);
+    }
     if (o->format == 1) {
         fl_jw_end(&w, ']');
         fl_buf_add_text(&out, "\n");
@@ -135,9 +140,10 @@ static enum fl_status load_apart(const char *path, fl_ruleset_complain samples_f
                      : fl_ruleset_load(b->set, path, "imported", complain, NULL, &b->bad, err);
     }
     *unread_r = b->bad;
-    if (status == FL_OK) { /* where the file brings no table of that name */
-        status = fl_ruleset_load_dir(b->set, fl_paths_data("rules/tables", shipped), "shipped",
-                                     NULL, NULL, NULL, err);
+    static const char *const besides[] = {"rules/tables", "rules/signals"};
+    for (size_t i = 0; status == FL_OK && i < 2; i++) { /* what the file brings goes first */
+        status = fl_ruleset_load_dir(b->set, fl_paths_data(besides[i], shipped), "shipped", NULL,
+                                     NULL, NULL, err);
     }
     return status == FL_OK ? fl_ruleset_ready(b->set, samples_fault, NULL, &b->bad, err) : status;
 }
@@ -190,8 +196,9 @@ static long advise(const struct fl_ruleset *set)
 static enum fl_status lint(const struct fl_rulebook *b, int *code)
 {
     long advice = advise(b->set);
-    printf("%u rules, %zu bad, %ld to improve; %u codes by tables\n", b->set->read_n, b->bad,
-           advice, b->set->rules_n - b->set->read_n);
+    size_t detectors = b->set->declared ? b->set->declared->n : 0;
+    printf("%u rules, %zu bad, %ld to improve; %u codes by tables, %zu detectors of files\n",
+           b->set->read_n, b->bad, advice, b->set->rules_n - b->set->read_n, detectors);
     *code = b->bad ? FL_EXIT_REACHED : FL_EXIT_OK;
     return FL_OK;
 }
@@ -268,7 +275,11 @@ static enum fl_status import(const char *state, const char *path, int *code, str
         status = fl_fsio_replace(target, fl_buf_str(&text), true, err);
     }
     if (status == FL_OK) {
-        printf("%u rules imported to %s\n", b.set->read_n, target);
+        size_t detectors = b.set->declared ? b.set->declared->n : 0;
+        printf("%u rules%s imported to %s\n", b.set->read_n,
+               detectors == 0   ? ""
+               : detectors == 1 ? " and a detector"
+                                : " and detectors", target);
     }
     *code = FL_EXIT_OK;
     fl_buf_free(&text);

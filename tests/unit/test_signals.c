@@ -502,6 +502,25 @@ TEST(onset_of_nan_is_exact_after_thinning)
     end(j);
 }
 
+TEST(the_range_is_of_all_values)
+{
+    struct job *j = begin();
+    for (long i = 0; i < 50000; i++) {
+        say(j, i % 5000 == 4999 ? "step %ld loss nan" : "step %ld loss %g", i,
+            i == 31 ? 99.0 : i == 40001 ? -3.0 : 2.0 + (double)(i % 3));
+        say(j, "step %ld grad_norm inf", i);
+    }
+    const struct fl_series *s = j->set.list[0];
+    const struct fl_range *loss = &s->range[number_of("loss")];
+    const struct fl_range *norm = &s->range[number_of("grad_norm")];
+    CHECK(loss->least == -3 && loss->most == 99);
+    CHECK(loss->least_step == 40001 && loss->most_step == 31);
+    CHECK_EQ_INT(loss->not_finite, 10);
+    CHECK(norm->least == 0 && norm->most == 0);
+    CHECK_EQ_INT(norm->not_finite, 50000);
+    end(j);
+}
+
 TEST(printers_are_apart_and_bounded)
 {
     struct job *j = begin();
@@ -531,7 +550,7 @@ TEST(lines_without_values_are_no_series)
     j->set.metrics = NULL;
     say(j, "loss 3");
     CHECK_EQ_INT(j->set.n, 0);
-    CHECK_EQ_INT(fl_detect(&j->set, j->found), 0);
+    CHECK_EQ_INT(fl_detect(&j->set, NULL, j->found), 0);
     end(j);
 }
 
@@ -539,7 +558,7 @@ TEST(lines_without_values_are_no_series)
 
 static const struct fl_detection *see(struct job *j, const char *metric, const char *kind)
 {
-    j->found_n = fl_detect(&j->set, j->found);
+    j->found_n = fl_detect(&j->set, NULL, j->found);
     for (size_t i = 0; i < j->found_n; i++) {
         if (strcmp(j->found[i].metric, metric) == 0 && strcmp(j->found[i].kind, kind) == 0) {
             return &j->found[i];
@@ -559,6 +578,7 @@ static void check_seen(struct job *j, const char *metric, const char *kind, cons
                     : !d->cause);
         CHECK(d->from_step >= from && d->from_step <= to);
         CHECK(d->row && d->row->text_n && d->end && d->series);
+        CHECK(d->text[0] != '\0');
         if (d->from_step < from || d->from_step > to) {
             fprintf(stderr, "  %s %s from step %ld\n", metric, kind, d->from_step);
         }
@@ -571,7 +591,7 @@ static void check_seen(struct job *j, const char *metric, const char *kind, cons
 /* Nothing is blamed. Ends j. */
 static void check_healthy(struct job *j, const char *what)
 {
-    j->found_n = fl_detect(&j->set, j->found);
+    j->found_n = fl_detect(&j->set, NULL, j->found);
     CHECK_EQ_INT(j->found_n, 0);
     for (size_t i = 0; i < j->found_n; i++) {
         fprintf(stderr, "  %s: %s %s: %s\n", what, j->found[i].metric, j->found[i].kind,
@@ -584,6 +604,25 @@ static void check_healthy(struct job *j, const char *what)
 static double usual(struct job *j, long step)
 {
     return 2.2 + 8.5 * exp((double)-step / 60) + 0.05 * noise(j);
+}
+
+TEST(runs_are_told_apart)
+{
+    struct job *j = begin();
+    for (uint32_t run = 0; run < 2; run++) {
+        for (long i = 1; i <= 120; i++) {
+            char line[80];
+            struct fl_values v = {.present = 0};
+            int n = snprintf(line, sizeof line, i < 60 ? "step %ld loss 2.5" : "step %ld loss nan", i);
+            fl_metrics_read(metrics, (struct fl_str){line, (size_t)n}, &v);
+            fl_series_add(&j->set, run, &j->place, j->order++, -1, &v,
+                          (struct fl_str){line, (size_t)n});
+        }
+    }
+    CHECK_EQ_INT(fl_detect(&j->set, NULL, j->found), 2);
+    CHECK_EQ_INT(j->found[0].series->run, 0);
+    CHECK_EQ_INT(j->found[1].series->run, 1);
+    end(j);
 }
 
 TEST(not_finite)
@@ -1066,6 +1105,329 @@ TEST(the_earliest_rank)
     }
 }
 
+/* A divergence in a warm-up, whose end is far, and the loss after it. */
+static struct job *diverge(double rate_end, double (*after)(long step))
+{
+    struct job *j = begin();
+    for (long i = 1; i <= 600; i++) {
+        double rate = 0.02 * (i < rate_end ? (double)i / rate_end : 1);
+        double loss = i <= 300 ? 4 + 6 * exp(-(double)i / 60) : after(i);
+        say(j, "step %ld loss %.4f lr %.5f", i, loss + 0.02 * noise(j), rate);
+    }
+    return j;
+}
+
+static double jumps(long step)
+{
+    return step < 320 ? 4 + 0.4 * (double)(step - 300) : 12;
+}
+
+static double climbs(long step)
+{
+    return 4 + 0.02 * (double)(step - 300);
+}
+
+TEST(stuck_after_a_divergence)
+{
+    check_seen(diverge(50, jumps), "loss", "plateau", NULL, 320, 400);
+    struct job *j = diverge(50, climbs);
+    CHECK(see(j, "loss", "divergence") != NULL);
+    CHECK(see(j, "loss", "plateau") == NULL);
+    end(j);
+}
+
+TEST(rate_that_is_still_rising_when_the_loss_turns)
+{
+    struct job *j = diverge(500, jumps);
+    const struct fl_detection *d = see(j, "learning_rate", "explosion");
+    CHECK(d != NULL);
+    if (d) {
+        CHECK(!d->cause && d->severity == FL_SEVERITY_MEDIUM && d->to_step == 500);
+        CHECK(d->row->step > 290 && d->row->step <= 303);
+    }
+    end(j);
+    static const double ends[] = {50, 290, 1}; /* warm-up over, or none */
+    for (size_t i = 0; i < 3; i++) {
+        j = diverge(ends[i], jumps);
+        CHECK(see(j, "loss", "divergence") != NULL);
+        CHECK(see(j, "learning_rate", "explosion") == NULL);
+        end(j);
+    }
+    j = begin(); /* flat since the warm-up, long before it diverges */
+    for (long i = 1; i <= 600; i++) {
+        say(j, "step %ld loss %.4f lr %.5f", i, (i < 400 ? 4 : 9) + 0.02 * noise(j),
+            i < 200 ? (double)i / 1e4 : 0.02);
+    }
+    CHECK(see(j, "loss", "divergence") != NULL);
+    CHECK(see(j, "learning_rate", "explosion") == NULL);
+    end(j);
+    j = begin(); /* rising, and all is well */
+    for (long i = 1; i <= 600; i++) {
+        say(j, "step %ld loss %.4f lr %.5f", i, usual(j, i), (double)i / 1e4);
+    }
+    check_healthy(j, "a long warm-up");
+}
+
+TEST(a_loss_that_begins_anew)
+{
+    struct job *j = begin();
+    for (int run = 0; run < 2; run++) {
+        for (long i = 1; i <= (run ? 60 : 400); i++) {
+            say(j, "step %ld loss %.4f", i, usual(j, i));
+        }
+    }
+    check_healthy(j, "two runs in one file");
+    j = begin(); /* epochs count their steps anew, and it diverges in the last one */
+    for (int epoch = 0; epoch < 4; epoch++) {
+        for (long i = 1; i <= 100; i++) {
+            say(j, "step %ld loss %.4f", i, epoch < 3 ? usual(j, epoch * 100 + i) : 4 + (double)i / 40);
+        }
+    }
+    CHECK(see(j, "loss", "divergence") != NULL);
+    end(j);
+}
+
+/* Evaluation lines that tell none are of the step that was reached. */
+TEST(lines_without_a_step)
+{
+    struct job *j = begin();
+    say(j, "val loss 5");
+    for (long i = 100; i <= 900; i += 100) {
+        say(j, "step %ld loss 2.5", i);
+        say(j, "val loss 2.6");
+    }
+    const struct fl_series *s = j->set.list[0];
+    CHECK_EQ_INT(s->rows[0].step, 0);
+    CHECK_EQ_INT(s->rows[2].step, 100);
+    CHECK_EQ_INT(s->last.step, 900);
+    CHECK_EQ_INT(s->last_step[number_of("eval_loss")], 900);
+    end(j);
+}
+
+/* ---- declared detectors ---- */
+
+struct told {
+    char text[4096];
+    size_t n;
+};
+
+static void hear(void *ctx, const char *message)
+{
+    struct told *told = ctx;
+    snprintf(told->text, sizeof told->text, "%s", message);
+    told->n++;
+}
+
+static struct fl_declared *declare(const char *json, struct fl_arena *arena, struct told *told,
+                                   size_t *bad_r)
+{
+    fl_json *root = NULL;
+    struct fl_err err = {0};
+    struct fl_taxonomy taxonomy;
+    struct fl_declared *d = NULL;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/data/taxonomy.json", getenv("FL_SOURCE"));
+    *told = (struct told){.n = 0};
+    *bad_r = 0;
+    CHECK_EQ_INT(fl_taxonomy_load(path, &taxonomy, &err), FL_OK);
+    CHECK_EQ_INT(fl_json_parse(fl_str_of(json), "own.json", &root, &err), FL_OK);
+    CHECK_EQ_INT(fl_declared_extend(&d, root, "own.json", &taxonomy, arena, hear, told, bad_r, &err),
+                 FL_OK);
+    fl_declared_settle(d, metrics, hear, told, bad_r);
+    for (size_t i = 0; d && i < d->n; i++) { /* the taxonomy goes */
+        d->list[i].cause =
+            d->list[i].cause ? fl_arena_text(arena, fl_str_of(d->list[i].cause)) : NULL;
+    }
+    fl_taxonomy_free(&taxonomy);
+    fl_json_free(root);
+    return d;
+}
+
+#define DETECTOR(rest)                                                                             \
+    "{\"format\": \"faultline.detectors/1\", \"detectors\": [{\"id\": \"own\", \"kind\": \"spike\", "    \
+    "\"severity\": \"low\", \"text\": \"{value} at {step}\", " rest "}]}"
+
+/* What the detector alone finds in the job; *out is empty when it finds nothing. */
+static size_t find(struct job *j, const char *json, struct fl_detection *out)
+{
+    struct told told;
+    size_t bad = 0;
+    size_t n = 0;
+    struct fl_declared *d = declare(json, &j->arena, &told, &bad);
+    CHECK_EQ_INT(bad, 0);
+    if (bad) {
+        fprintf(stderr, "  %s\n", told.text);
+    }
+    *out = (struct fl_detection){.kind = ""};
+    j->found_n = fl_detect(&j->set, d, j->found);
+    for (size_t i = 0; i < j->found_n; i++) {
+        if (j->found[i].detector) {
+            *out = j->found[i];
+            n++;
+        }
+    }
+    fl_declared_free(d);
+    return n;
+}
+
+TEST(declared_statistics)
+{
+    static const struct {
+        const char *json;
+        long from;
+        long to;
+        const char *text;
+        bool lasts;
+    } cases[] = {
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"min\", \"comparison\": \"below\", "
+                  "\"value\": 150"), 61, 70, "100 at 61", false},
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"mean\", \"window\": 10, "
+                  "\"comparison\": \"below\", \"value\": 101"), 70, 70, "100 at 70", false},
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"max\", \"comparison\": \"below\", "
+                  "\"value\": 150, \"duration\": 11"), -1, -1, "", false},
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"ratio_to_first\", \"window\": 5, "
+                  "\"comparison\": \"below\", \"value\": 0.6"), 65, 70, "0.5 at 65", false},
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"ratio_to_median\", "
+                  "\"comparison\": \"below\", \"value\": 0.6"), 61, 70, "0.5 at 61", false},
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"std\", \"window\": 4, "
+                  "\"comparison\": \"above\", \"value\": 49"), 62, 62, "50 at 62", false},
+        {DETECTOR("\"metric\": \"memory\", \"statistic\": \"slope\", \"window\": 20, "
+                  "\"comparison\": \"above\", \"value\": 0.24, \"duration\": 30, "
+                  "\"cause\": \"host_oom\""), 20, 100, "0.25 at 20", true},
+        {DETECTOR("\"metric\": \"grad_norm\", \"statistic\": \"count_not_finite\", \"window\": 10, "
+                  "\"comparison\": \"above\", \"value\": 4, \"cause\": \"numerical_instability\""),
+         89, 100, "5 at 89", true},
+        {DETECTOR("\"metric\": \"grad_norm\", \"statistic\": \"max\", \"comparison\": \"above\", "
+                  "\"value\": 0.5, \"duration\": 3"), 1, 80, "1 at 1", false}, /* then nan lies between */
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"mean\", \"comparison\": \"above\", "
+                  "\"value\": 0"), -1, -1, "", false}, /* nobody prints it */
+    };
+    struct job *j = begin();
+    for (long i = 1; i <= 100; i++) {
+        say(j, i > 80 && i % 2 ? "step %ld tps: %d mem %.2f grad_norm nan"
+                               : "step %ld tps: %d mem %.2f grad_norm 1.0", i,
+            i > 60 && i <= 70 ? 100 : 200, 40 + (double)i / 4);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fl_detection d;
+        CHECK_EQ_INT(find(j, cases[i].json, &d), cases[i].from >= 0);
+        if (cases[i].from >= 0) {
+            CHECK_EQ_INT(d.from_step, cases[i].from);
+            CHECK_EQ_INT(d.to_step, cases[i].to);
+            CHECK_EQ_STR(d.text, cases[i].text);
+            CHECK_EQ_STR(d.kind, "spike");
+            CHECK_EQ_INT(d.row ? d.row->place.line : 0, cases[i].from);
+            CHECK(cases[i].lasts ? d.cause && d.weight == 0.5 : !d.cause);
+        } else {
+            CHECK_EQ_STR(d.kind, "");
+        }
+    }
+    end(j);
+}
+
+/* Windows and durations are of values that were printed, not of those kept. */
+TEST(declared_for_a_thinned_series)
+{
+    struct job *j = begin();
+    for (long i = 0; i < 40000; i++) {
+        say(j, "step %ld tps: %d", i, i >= 30000 && i < 34000 ? 100 : 200);
+    }
+    static const struct {
+        const char *json;
+        size_t n;
+    } cases[] = {
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"mean\", \"window\": 1000, "
+                  "\"comparison\": \"below\", \"value\": 101, \"duration\": 1000"), 1},
+        {DETECTOR("\"metric\": \"throughput\", \"statistic\": \"mean\", \"window\": 1, "
+                  "\"comparison\": \"below\", \"value\": 101, \"duration\": 1"), 1},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct fl_detection d;
+        CHECK_EQ_INT(find(j, cases[i].json, &d), (long long)cases[i].n);
+        CHECK(d.from_step >= 30000 && d.from_step < (i ? 30100 : 31100));
+        CHECK(d.to_step > 33800 && d.to_step < 34100);
+    }
+    end(j);
+}
+
+TEST(declared_beside_the_others)
+{
+    struct job *j = begin();
+    struct fl_detection d;
+    for (long i = 1; i <= 120; i++) {
+        say(j, i < 97 ? "step %ld loss 2.5" : "step %ld loss nan", i);
+    }
+    CHECK_EQ_INT(find(j, DETECTOR("\"metric\": \"loss\", \"statistic\": \"mean\", "
+                                  "\"comparison\": \"above\", \"value\": 2"), &d), 1);
+    CHECK_EQ_INT(j->found_n, 2);
+    end(j);
+}
+
+TEST(declared_that_are_refused)
+{
+    static const struct {
+        const char *json;
+        const char *says;
+    } cases[] = {
+        {"{\"detectors\": [{\"metric\": \"loss\"}]}", "own.json: detector 1: \"id\" must be"},
+        {"{\"detectors\": [3]}", "own.json: detector 1: must be an object"},
+        {"{\"detectors\": [{\"id\": \"a\"}]}", "own.json: detector a: \"metric\" must be"},
+        {DETECTOR("\"metrik\": \"loss\""), "there is no key \"metrik\""},
+        {DETECTOR("\"metric\": \"malus\", \"statistic\": \"max\", \"comparison\": \"above\", "
+                  "\"value\": 1"), "own.json: detector own: no file of format faultline.metrics/1 names a metric malus"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"modus\""), "\"statistic\" must be one of mean, min"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"max\""), "\"comparison\" must be one of above, below"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"max\", \"comparison\": \"above\""), "\"value\" must be a number"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"max\", \"comparison\": \"above\", "
+                  "\"value\": \"7\""), "\"value\" must be a number"},
+        {DETECTOR("\"metric\": \"loss\", \"window\": 0"), "\"window\" must be a whole number from 1 to 1000"},
+        {DETECTOR("\"metric\": \"loss\", \"window\": 2.5"), "\"window\" must be"},
+        {DETECTOR("\"metric\": \"loss\", \"duration\": 1e9"), "\"duration\" must be"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"slope\", \"comparison\": \"above\", "
+                  "\"value\": 1"), "\"slope\" needs a \"window\" of 2"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"max\", \"comparison\": \"above\", "
+                  "\"value\": 1, \"cause\": \"bad_luck\""), "\"cause\" is none of"},
+        {DETECTOR("\"metric\": \"loss\", \"statistic\": \"max\", \"comparison\": \"above\", "
+                  "\"value\": 1, \"confidence\": 7"), "\"confidence\" must be"},
+        {"{\"detectors\": [{\"id\": \"a\", \"metric\": \"loss\", \"text\": \"{malus}\"}]}",
+         "\"text\" knows {value} and {step}"},
+        {"{\"detectors\": [{\"id\": \"a\", \"metric\": \"loss\", \"text\": \"t\", \"statistic\": "
+         "\"max\", \"comparison\": \"above\", \"kind\": \"odd\", \"value\": 1}]}",
+         "\"kind\" must be one of spike"},
+        {"{\"detectors\": [{\"id\": \"a\", \"metric\": \"loss\", \"text\": \"t\", \"statistic\": "
+         "\"max\", \"comparison\": \"above\", \"kind\": \"spike\", \"value\": 1}]}",
+         "\"severity\" must be one of low"},
+    };
+    struct fl_arena arena;
+    fl_arena_init(&arena, 1 << 20);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct told told;
+        size_t bad = 0;
+        struct fl_declared *d = declare(cases[i].json, &arena, &told, &bad);
+        CHECK_EQ_INT(bad, 1);
+        CHECK_EQ_INT(told.n, 1);
+        CHECK_HAS(told.text, cases[i].says);
+        CHECK_EQ_INT(d ? d->n : 1, 0);
+        fl_declared_free(d);
+    }
+    struct told told;
+    size_t bad = 0;
+    char many[32 << 10] = "{\"detectors\": [";
+    for (int i = 0; i < FL_DECLARED_MAX + 2; i++) { /* one too many, and one twice */
+        size_t n = strlen(many);
+        snprintf(many + n, sizeof many - n, "%s{\"id\": \"d%d\", \"metric\": \"loss\", \"statistic\": "
+                 "\"max\", \"comparison\": \"above\", \"value\": 1, \"kind\": \"spike\", \"severity\": "
+                 "\"low\", \"text\": \"t\"}", i ? ", " : "", i == 1 ? 0 : i);
+    }
+    snprintf(many + strlen(many), 3, "]}");
+    struct fl_declared *d = declare(many, &arena, &told, &bad);
+    CHECK_EQ_INT(d ? d->n : 0, FL_DECLARED_MAX);
+    CHECK_EQ_INT(bad, 2);
+    CHECK_HAS(told.text, "the most that can be");
+    fl_declared_free(d);
+    fl_arena_free(&arena);
+}
+
 int main(void)
 {
     char path[512];
@@ -1093,8 +1455,10 @@ int main(void)
     RUN(steps_that_begin_anew_go_on);
     RUN(steps_of_the_whole_run_stay);
     RUN(onset_of_nan_is_exact_after_thinning);
+    RUN(the_range_is_of_all_values);
     RUN(printers_are_apart_and_bounded);
     RUN(lines_without_values_are_no_series);
+    RUN(runs_are_told_apart);
     RUN(not_finite);
     RUN(gradient_explodes_once);
     RUN(not_finite_for_a_while);
@@ -1117,6 +1481,14 @@ int main(void)
     RUN(one_slow_rank);
     RUN(ranks_as_usual);
     RUN(the_earliest_rank);
+    RUN(stuck_after_a_divergence);
+    RUN(rate_that_is_still_rising_when_the_loss_turns);
+    RUN(a_loss_that_begins_anew);
+    RUN(lines_without_a_step);
+    RUN(declared_statistics);
+    RUN(declared_for_a_thinned_series);
+    RUN(declared_beside_the_others);
+    RUN(declared_that_are_refused);
     fl_metrics_free(metrics);
     return test_result();
 }
