@@ -85,6 +85,24 @@ def test_equal_failures_are_asked_about_once(c):
     c.check([r["calls"] for r in counts["spending"]] == [1], "spending %s" % counts["spending"])
 
 
+def test_what_a_model_could_not_tell_is_not_asked_again(c):
+    """Jobs of a failure that the model had no cause for, or no proof, are not asked about one by one; the same job may be."""
+    n = 10
+    paths = [c.write("%03d/job.log" % i, job(i)) for i in range(n)]
+    with fake(c, "wrong-quote") as server, ThreadPoolExecutor(AT_ONCE) as pool:
+        verdicts = list(pool.map(c.verdict, paths))
+        c.check(len(server.requests()) == 2, "%d requests" % len(server.requests()))
+    c.check({v["verdict"] for v in verdicts} == {"unknown"}, "verdicts")
+    notes = [v["stats"].get("model_note", "") for v in verdicts]
+    c.check(sum("could not tell of another such job" in x for x in notes) == n - 1 and all(notes), "notes %s" % notes)
+    os.remove(server.record)
+    with fake(c, "good") as server:
+        asked = [i for i, x in enumerate(notes) if "cites nothing" in x][0]
+        given(c, c.verdict(paths[asked]), "model", what="another model")
+        given(c, c.verdict(paths[asked - 1]), "incident", what="its sibling")
+        c.check(len(server.requests()) == 1, "%d requests" % len(server.requests()))
+
+
 def test_different_failures_are_asked_about_each(c):
     """Who waits for each other by chance is still answered for itself."""
     words = ["widget cooling loop lost pressure", "turbine shaft left its bearing", "lantern oil caught fire", "kettle whistled"]
