@@ -60,7 +60,8 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
     pthread_mutex_lock(&store->mutex);
     enum fl_status status =
         fl_store_prepare(store, "SELECT COUNT(*), coalesce(min(time), ''), coalesce(strftime('%s', m.t), 0),"
-                         " coalesce(m.c, 0) FROM verdicts LEFT JOIN (SELECT max(time) t,"
+                         " coalesce(m.c, 0), coalesce(strftime('%s', max(CASE WHEN cause = '' AND"
+                         " calls > 0 THEN time END)), 0) FROM verdicts LEFT JOIN (SELECT max(time) t,"
                          " confidence c FROM verdicts WHERE incident = ?1 AND method = 'model') m"
                          " WHERE incident = ?1 AND job <> ?2", &statement, err);
     if (status == FL_OK) {
@@ -74,6 +75,7 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
         snprintf(out->first, sizeof out->first, "%.*s", (int)first.n, first.p);
         out->modelled = sqlite3_column_int64(statement, 2);
         out->confidence = sqlite3_column_double(statement, 3);
+        out->untold = sqlite3_column_int64(statement, 4);
     }
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&store->mutex);

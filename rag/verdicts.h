@@ -28,6 +28,7 @@ struct fl_seen {
     char first[24];
     int64_t modelled; /* when a model last gave a verdict on it, s since 1970; 0: never ... */
     double confidence; /* ... and how sure it was */
+    int64_t untold;    /* when a model was last asked about another job of it and could not tell; 0: never */
 };
 enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incident,
                                 struct fl_str but, struct fl_seen *out, struct fl_err *err) FL_MUST_USE;

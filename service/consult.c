@@ -12,7 +12,8 @@
 #define LEARN_FROM 0.5  /* confidence */
 #define SHOWN_FROM 0.15 /* similarity */
 
-enum { RULE_LINES = 3 };
+/* So long a model is not asked again about other jobs of a failure that it could not tell. */
+enum { RULE_LINES = 3, UNTOLD_S = 3600 };
 
 bool fl_consult_wanted(const struct fl_config *config)
 {
@@ -206,17 +207,13 @@ static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
     return status;
 }
 
-void fl_consult(const struct fl_config *config, struct fl_result *r)
+/* Asks, and makes of the answer what can be made of it. */
+static void ask_and_take(const struct fl_config *config, struct fl_result *r,
+                         struct fl_asking *asking)
 {
-    struct fl_asking asking;
     struct fl_ask_answer answer;
     struct fl_err err = {0};
-    fl_asking_begin(&asking, config, r->store, r->telling.print, &r->arena);
-    if (fl_recall_again(r)) { /* somebody else has asked meanwhile */
-        fl_asking_end(&asking);
-        return;
-    }
-    enum fl_status status = ask(config, r, &asking, &answer, &err);
+    enum fl_status status = ask(config, r, asking, &answer, &err);
     r->model = answer.model;
     r->model_calls = answer.calls;
     r->asked_tokens = answer.prompt_tokens;
@@ -224,11 +221,25 @@ void fl_consult(const struct fl_config *config, struct fl_result *r)
     r->money = fl_asking_money(config, r->asked_tokens, r->answer_tokens);
     if (status != FL_OK) {
         r->model_note = unverified(r, &answer, err.msg);
-    } else if (take_answer(r, &answer) && r->keeps && r->incident.n) {
+    }
+    bool taken = status == FL_OK && take_answer(r, &answer);
+    if (taken || answer.calls > 0) {
         fl_remember(r); /* before the next one who waits for this answer looks */
-        if (answer.confidence >= LEARN_FROM) {
-            learn(r, config, &answer);
-        }
+    }
+    if (taken && r->remembered && answer.confidence >= LEARN_FROM) {
+        learn(r, config, &answer);
+    }
+}
+
+void fl_consult(const struct fl_config *config, struct fl_result *r)
+{
+    struct fl_asking asking;
+    fl_asking_begin(&asking, config, r->store, r->telling.print, &r->arena);
+    bool known = fl_recall_again(r); /* somebody else has asked meanwhile */
+    if (!known && fl_clock_wall_s() - r->seen.untold < UNTOLD_S) {
+        r->model_note = "not asked: less than an hour ago it could not tell of another such job";
+    } else if (!known) {
+        ask_and_take(config, r, &asking);
     }
     fl_asking_end(&asking);
     if (r->model_note) {

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SAMPLES = os.path.join(HERE, "..", "..", "data", "samples")
@@ -87,28 +88,27 @@ class Case:
             return {}
 
 
-def run_tests(tests, argv):
+def run_test(test, binary):
+    folder = tempfile.mkdtemp(prefix="faultline-")
+    case = Case(binary, folder)
+    try:
+        test(case)
+    except Exception:  # a test that breaks is a test that failed
+        case.faults.append(traceback.format_exc())
+    shutil.rmtree(folder, ignore_errors=True)
+    said = ["FAIL %s: %s" % (test.__name__, fault) for fault in case.faults]
+    if not case.faults:
+        said = ["skip %s: %s" % (test.__name__, case.skipped) if case.skipped else "ok   %s" % test.__name__]
+    print("\n".join(said), flush=True)
+    return bool(case.faults)
+
+
+def run_tests(tests, argv, at_once=1):
     if len(argv) < 2:
         sys.exit("usage: %s PATH/TO/faultline [NAME...]" % argv[0])
-    bad = 0
-    for test in tests:
-        name = test.__name__
-        if argv[2:] and not any(part in name for part in argv[2:]):
-            continue
-        folder = tempfile.mkdtemp(prefix="faultline-")
-        case = Case(os.path.abspath(argv[1]), folder)
-        try:
-            test(case)
-        except Exception:  # a test that breaks is a test that failed
-            case.faults.append(traceback.format_exc())
-        shutil.rmtree(folder, ignore_errors=True)
-        bad += bool(case.faults)
-        for fault in case.faults:
-            print("FAIL %s: %s" % (name, fault))
-        if not case.faults:
-            print("skip %s: %s" % (name, case.skipped) if case.skipped else "ok   %s" % name)
-        sys.stdout.flush()
-    return 1 if bad else 0
+    chosen = [t for t in tests if not argv[2:] or any(part in t.__name__ for part in argv[2:])]
+    with ThreadPoolExecutor(at_once) as pool:
+        return 1 if any(list(pool.map(lambda t: run_test(t, os.path.abspath(argv[1])), chosen))) else 0
 
 
 # ---------------------------------------------------------------------------------------------- diagnose

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import commands
@@ -65,13 +64,18 @@ def learned(c):
     return {r["id"]: r["state"] for r in rules(c) if r["id"].startswith("learned-")}
 
 
+def open_store(c):
+    """Makes the store before many want it at once: who cannot open one within 5 s goes on without, and asks for itself."""
+    c.run("incidents", "list", "-n", "1")
+
+
 # ------------------------------------------------------------------------------------- asked once, or not at all
 
 def test_equal_failures_are_asked_about_once(c):
     """Many processes at once meet the same failure while the model takes its time: one of them asks."""
     n = 1000 if LONG else 60
     paths = [c.write("runs/%03d/job-%d.log" % (i, 7 * i), job(i)) for i in range(n)]
-    c.env["FAULTLINE_DEADLINE"] = "120"
+    open_store(c)
     with fake(c, "slow", "--delay", "2") as server, ThreadPoolExecutor(AT_ONCE) as pool:
         c.env["FAULTLINE_DEADLINE"] = "120"
         verdicts = list(pool.map(c.verdict, paths))
@@ -83,6 +87,25 @@ def test_equal_failures_are_asked_about_once(c):
     counts = json.loads(c.run("stats", "-f", "json").out)
     c.check(sum(r["jobs"] for r in counts["verdicts"]) == n, "stats knows %s" % counts["verdicts"])
     c.check([r["calls"] for r in counts["spending"]] == [1], "spending %s" % counts["spending"])
+
+
+def test_what_a_model_could_not_tell_is_not_asked_again(c):
+    """Jobs of a failure that the model had no cause for, or no proof, are not asked about one by one; the same job may be."""
+    n = 10
+    paths = [c.write("%03d/job.log" % i, job(i)) for i in range(n)]
+    open_store(c)
+    with fake(c, "wrong-quote") as server, ThreadPoolExecutor(AT_ONCE) as pool:
+        verdicts = list(pool.map(c.verdict, paths))
+        c.check(len(server.requests()) == 2, "%d requests" % len(server.requests()))
+    c.check({v["verdict"] for v in verdicts} == {"unknown"}, "verdicts")
+    notes = [v["stats"].get("model_note", "") for v in verdicts]
+    c.check(sum("could not tell of another such job" in x for x in notes) == n - 1 and all(notes), "notes %s" % notes)
+    os.remove(server.record)
+    with fake(c, "good") as server:
+        asked = [i for i, x in enumerate(notes) if "cites nothing" in x][0]
+        given(c, c.verdict(paths[asked]), "model", what="another model")
+        given(c, c.verdict(paths[asked - 1]), "incident", what="its sibling")
+        c.check(len(server.requests()) == 1, "%d requests" % len(server.requests()))
 
 
 def test_different_failures_are_asked_about_each(c):
@@ -402,4 +425,4 @@ TESTS = [v for k, v in list(globals().items()) if k.startswith("test_")]
 
 if __name__ == "__main__":
     llm.BINARY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
-    sys.exit(run_tests(TESTS, sys.argv))
+    sys.exit(run_tests(TESTS, sys.argv, 3))
