@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { GUARD_BYTES = 256 << 20, TIMED_LINES = 2000, TRIES = 3, ORDINARY = 4096,
+enum { GUARD_BYTES = 256 << 20, TIMED_LINES = 2000, TRIES = 8, ORDINARY = 4096,
        LONGEST_NS = 25 * 1000 * 1000 };
 
 const char fl_gate_routine[] =

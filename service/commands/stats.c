@@ -102,6 +102,7 @@ static enum fl_status gather(struct stats *s, struct fl_incidents *store, int da
 {
     if (s->json) {
         fl_jw_begin(&s->w, '{');
+        fl_jw_key_str(&s->w, "schema", FL_LIT("faultline.stats/1"));
         fl_jw_key(&s->w, "verdicts");
         fl_jw_begin(&s->w, '[');
     }
