@@ -124,7 +124,7 @@ static enum fl_status read_key(struct fl_config *config, struct fl_err *err)
     }
     struct fl_buf text;
     fl_buf_init(&text, 16 * 1024);
-    enum fl_status status = fl_fsio_read_own(path, &text, err);
+    enum fl_status status = fl_fsio_read_given(path, &text, err);
     struct fl_str key = fl_str_trim(fl_buf_str(&text));
     if (status == FL_OK && key.n == 0) {
         status = fl_fail(err, FL_SYNTAX, "%s: the file for the API key is empty", path);

@@ -40,8 +40,8 @@ struct fl_config {
     const char *without_rules; /* shell patterns of rules to leave out, or NULL */
 };
 
-/* Reads environment and file, and the key file if there is one: a regular file of this user that
- * nobody else may write. A file that cannot be read or understood is an error that names the
+/* Reads environment and file, and the key file if there is one: a regular file of this user or
+ * root that nobody else may write. A file that cannot be read or understood is an error that names the
  * place. */
 enum fl_status fl_config_load(struct fl_config *config, struct fl_err *err) FL_MUST_USE;
 void fl_config_free(struct fl_config *config);

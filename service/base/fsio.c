@@ -43,19 +43,33 @@ enum fl_status fl_fsio_read(const char *path, struct fl_buf *out, struct fl_err 
     return fd < 0 ? fl_fail_errno(err, "%s: cannot open", path) : read_all(fd, path, out, err);
 }
 
-enum fl_status fl_fsio_read_own(const char *path, struct fl_buf *out, struct fl_err *err)
+/* given: also behind a link, and root's. */
+static enum fl_status read_guarded(const char *path, bool given, struct fl_buf *out,
+                                   struct fl_err *err)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (given ? 0 : O_NOFOLLOW));
     if (fd < 0) {
         return fl_fail_errno(err, "%s: cannot open", path);
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+        (st.st_uid != geteuid() && !(given && st.st_uid == 0)) ||
         (st.st_mode & (S_IWGRP | S_IWOTH))) {
         close(fd);
-        return fl_fail(err, FL_DENIED, "%s: not a file that only this user can write", path);
+        return fl_fail(err, FL_DENIED, "%s: not a file that only this user%s can write", path,
+                       given ? " or root" : "");
     }
     return read_all(fd, path, out, err);
+}
+
+enum fl_status fl_fsio_read_own(const char *path, struct fl_buf *out, struct fl_err *err)
+{
+    return read_guarded(path, false, out, err);
+}
+
+enum fl_status fl_fsio_read_given(const char *path, struct fl_buf *out, struct fl_err *err)
+{
+    return read_guarded(path, true, out, err);
 }
 
 enum fl_status fl_fsio_write_all(int fd, const char *name, struct fl_str bytes, struct fl_err *err)

@@ -15,6 +15,11 @@ enum fl_status fl_fsio_read(const char *path, struct fl_buf *out, struct fl_err 
 enum fl_status fl_fsio_read_own(const char *path, struct fl_buf *out,
                                 struct fl_err *err) FL_MUST_USE;
 
+/* The same for a file that was put there for this user, as secrets are mounted: it may be root's, and
+ * stand behind a link. */
+enum fl_status fl_fsio_read_given(const char *path, struct fl_buf *out,
+                                  struct fl_err *err) FL_MUST_USE;
+
 /* Puts bytes at path so that a crash leaves the old content or the new, never a mixture. With
  * keep_previous the old file stays as PATH.prev. The file is readable by its owner only. */
 enum fl_status fl_fsio_replace(const char *path, struct fl_str bytes, bool keep_previous,

@@ -762,8 +762,13 @@ def test_config(c):
     c.check("api_key_file" in row and row.endswith("(set, hidden)"), "key from its file: %r" % row)
     c.check("sk-filed" not in out and "header-secret" not in out, "config shows a secret")
     os.chmod(key, 0o622)
-    c.run("config", status=3, says="only this user can write")
+    c.run("config", status=3, says="only this user or root can write")
     os.chmod(key, 0o600)
+    link = os.path.join(c.folder, "mounted-key")  # as container platforms mount secrets
+    os.symlink(key, link)
+    c.env["OPENAI_API_KEY_FILE"] = link
+    row = next(r for r in c.run("config").out.splitlines() if r.startswith("api_key "))
+    c.check("api_key_file" in row, "key behind a link: %r" % row)
     c.env["OPENAI_API_KEY_FILE"] = c.write("no-key", "\n")
     c.run("config", status=3, says="empty")
     c.env["OPENAI_API_KEY_FILE"] = os.path.join(c.folder, "nowhere")
