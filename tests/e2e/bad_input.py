@@ -66,6 +66,8 @@ def test_fail_on(c):
 def test_missing_file(c):
     for command in (("diagnose",), ("filter",), ("diagnose", "--follow")):
         c.run(*command, os.path.join(c.folder, "no.log"), status=3, says=["no.log", "No such file"])
+    forged = c.run("diagnose", "x\nfaultline: error: all is well", status=3, says="all is well").err
+    c.check(not any(line.startswith("faultline: error: all") for line in forged.splitlines()), "a file name forged a message: %r" % forged)
     good = c.write("good.log", LOG)
     v = c.verdict(os.path.join(c.folder, "no.log"), good, says=["no.log", "No such file"])
     is_oom(c, v, "a missing file beside a good one")
