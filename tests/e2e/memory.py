@@ -362,7 +362,7 @@ def test_feedback_faults(c):
 
 def test_stats(c):
     c.check("no failure has been diagnosed" in c.run("stats").out, "empty text")
-    c.check(json.loads(c.run("stats", "-f", "json").out) == {"verdicts": [], "spending": []}, "empty JSON")
+    c.check(json.loads(c.run("stats", "-f", "json").out) == {"schema": "faultline.stats/1", "verdicts": [], "spending": []}, "empty JSON")
     with fake(c, "good"):
         v = c.verdict(c.write("a.log", job()))
         c.verdict(c.write("b.log", job(1)))
