@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOCKS = 64, WAIT_MS = 20, DEADLINE_S = 60, PATH_CAP = 4096 };
+enum { LOCKS = 64, WAIT_MS = 20, PATH_CAP = 4096 };
 
 static bool recall(void *ctx, struct fl_str key, struct fl_str *text_r, struct fl_str *model_r)
 {
@@ -72,8 +72,8 @@ static enum fl_status check_endpoint(struct fl_asking *a, struct fl_err *err)
                : FL_OK;
 }
 
-static enum fl_status check_budget(struct fl_asking *a, const struct fl_config *config,
-                                   struct fl_err *err)
+enum fl_status fl_asking_budget(const struct fl_config *config, struct fl_incidents *store,
+                                struct fl_err *err)
 {
     struct fl_err fault = {0};
     struct fl_spending spent;
@@ -82,7 +82,7 @@ static enum fl_status check_budget(struct fl_asking *a, const struct fl_config *
     if (calls < 0 && tokens < 0) {
         return FL_OK;
     }
-    if (fl_asked_today(a->store, &spent, &fault) != FL_OK) {
+    if (fl_asked_today(store, &spent, &fault) != FL_OK) {
         return fl_fail(err, FL_DENIED, "not asked: what was spent today cannot be read (%.300s)",
                        fault.msg);
     }
@@ -124,30 +124,36 @@ double fl_asking_money(const struct fl_config *config, long sent, long received)
     return in >= 0 && out >= 0 ? ((double)sent * in + (double)received * out) / 1e6 : -1;
 }
 
-struct fl_ask_config fl_asking_config(const struct fl_config *config, struct fl_arena *arena)
+struct fl_client_endpoint fl_asking_endpoint(const struct fl_config *config, enum fl_setting model)
+{
+    return (struct fl_client_endpoint){.base_url = config->value[FL_SET_BASE_URL],
+                                       .api_key = config->value[FL_SET_API_KEY],
+                                       .headers = config->headers,
+                                       .ca_file = config->value[FL_SET_CA_FILE],
+                                       .cert_file = config->value[FL_SET_CERT_FILE],
+                                       .model = config->value[model]};
+}
+
+static struct fl_ask_config how_to_ask(const struct fl_config *config, int seconds,
+                                       struct fl_arena *arena)
 {
     char shipped[FL_PATHS_BYTES];
     const char *prompts = config->value[FL_SET_PROMPTS];
-    int seconds = fl_config_int(config, FL_SET_DEADLINE, DEADLINE_S);
+    seconds = fl_config_int(config, FL_SET_DEADLINE, seconds);
     prompts = prompts ? prompts : fl_paths_data("prompts", shipped);
-    return (struct fl_ask_config){.base_url = config->value[FL_SET_BASE_URL],
-                                  .api_key = config->value[FL_SET_API_KEY],
-                                  .headers = config->headers,
-                                  .ca_file = config->value[FL_SET_CA_FILE],
-                                  .cert_file = config->value[FL_SET_CERT_FILE],
-                                  .model = config->value[FL_SET_MODEL],
+    return (struct fl_ask_config){.to = fl_asking_endpoint(config, FL_SET_MODEL),
                                   .prompts_dir = fl_arena_text(arena, fl_str_of(prompts)),
                                   .deadline_ms = fl_clock_mono_ms() + (int64_t)seconds * 1000,
                                   .votes = fl_config_int(config, FL_SET_VOTES, 1)};
 }
 
-void fl_asking_begin(struct fl_asking *a, const struct fl_config *config,
+void fl_asking_begin(struct fl_asking *a, const struct fl_config *config, int seconds,
                      struct fl_incidents *store, const char *fingerprint, struct fl_arena *arena)
 {
     const char *state = config->value[FL_SET_STATE];
     *a = (struct fl_asking){.store = state ? store : NULL, .arena = arena, .lock = -1,
                             .began_us = fl_clock_mono_us()};
-    a->how = fl_asking_config(config, arena);
+    a->how = how_to_ask(config, seconds, arena);
     a->how.caps = &a->caps;
     name_it(a, config);
     if (a->store) {
@@ -163,7 +169,7 @@ enum fl_status fl_asking_allowed(struct fl_asking *a, const struct fl_config *co
                                  struct fl_err *err)
 {
     enum fl_status status = a->store ? check_endpoint(a, err) : FL_OK;
-    return status == FL_OK && a->store ? check_budget(a, config, err) : status;
+    return status == FL_OK && a->store ? fl_asking_budget(config, a->store, err) : status;
 }
 
 /* Is it the endpoint's fault? A bad answer is the model's, a bad address the operator's. */
@@ -197,21 +203,18 @@ static void note_endpoint(struct fl_asking *a, bool fault, const char *what)
 }
 
 void fl_asking_note(struct fl_asking *a, enum fl_status status, const struct fl_err *why,
-                    const struct fl_ask_answer *answer)
+                    struct fl_spending spent)
 {
     struct fl_err err = {0};
+    bool reached = spent.calls > 0;
     if (!a->store) {
         return;
     }
-    bool reached = answer->calls > 0;
     if (reached || is_fault(status)) {
         note_endpoint(a, !reached, why->msg);
     }
-    const struct fl_spending spent = {.model = answer->model.n ? answer->model : fl_str_of(a->name),
-                                      .calls = answer->calls,
-                                      .asked = answer->prompt_tokens,
-                                      .answered = answer->completion_tokens,
-                                      .seconds = (double)(fl_clock_mono_us() - a->began_us) / 1e6};
+    spent.model = spent.model.n ? spent.model : fl_str_of(a->name);
+    spent.seconds = (double)(fl_clock_mono_us() - a->began_us) / 1e6;
     if (reached && fl_asked_spend(a->store, &spent, &err) != FL_OK) {
         warn(&err);
     }

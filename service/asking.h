@@ -20,7 +20,7 @@ struct fl_asking {
     struct fl_endpoint endpoint;
     struct fl_client_caps caps;
     struct fl_ask_memory memory;
-    struct fl_ask_config how;
+    struct fl_ask_config how; /* until the deadline of the settings, or `seconds`, from the begin */
     int lock;
     int64_t began_us;
 };
@@ -28,18 +28,24 @@ struct fl_asking {
 /* What the tokens cost by the settings price_in and price_out; below 0: they are not set. */
 double fl_asking_money(const struct fl_config *config, long sent, long received);
 
-/* How to reach the endpoint of the settings, until the deadline of the settings from now on. */
-struct fl_ask_config fl_asking_config(const struct fl_config *config, struct fl_arena *arena);
+/* The endpoint of the settings, with the model that the setting `model` names. */
+struct fl_client_endpoint fl_asking_endpoint(const struct fl_config *config, enum fl_setting model);
 
-/* Waits for the process that asks about the same fingerprint, until the deadline at most. */
-void fl_asking_begin(struct fl_asking *asking, const struct fl_config *config,
+/* Waits for the process that asks about the same fingerprint ("": nobody does), until the deadline at
+ * most. */
+void fl_asking_begin(struct fl_asking *asking, const struct fl_config *config, int seconds,
                      struct fl_incidents *store, const char *fingerprint, struct fl_arena *arena);
 
 /* FL_DENIED: not now, err says why. */
 enum fl_status fl_asking_allowed(struct fl_asking *asking, const struct fl_config *config,
                                  struct fl_err *err) FL_MUST_USE;
 
-/* Keeps what was found out and spent. status and err: of the question. */
+/* FL_DENIED: the day's calls or tokens are used up. */
+enum fl_status fl_asking_budget(const struct fl_config *config, struct fl_incidents *store,
+                                struct fl_err *err) FL_MUST_USE;
+
+/* Keeps what was found out and spent (model, calls and tokens; the rest is filled in). status and err: of
+ * the question. */
 void fl_asking_note(struct fl_asking *asking, enum fl_status status, const struct fl_err *err,
-                    const struct fl_ask_answer *answer);
+                    struct fl_spending spent);
 void fl_asking_end(struct fl_asking *asking);

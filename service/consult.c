@@ -13,7 +13,7 @@
 #define SHOWN_FROM 0.15 /* similarity */
 
 /* So long a model is not asked again about other jobs of a failure that it could not tell. */
-enum { RULE_LINES = 3, UNTOLD_S = 3600 };
+enum { DEADLINE_S = 60, RULE_LINES = 3, UNTOLD_S = 3600 };
 
 bool fl_consult_wanted(const struct fl_config *config)
 {
@@ -202,7 +202,10 @@ static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
     enum fl_status status = fl_asking_allowed(asking, config, err);
     if (status == FL_OK) {
         status = fl_ask(&asking->how, &question, &r->arena, answer, err);
-        fl_asking_note(asking, status, err, answer);
+        fl_asking_note(asking, status, err,
+                       (struct fl_spending){.model = answer->model, .calls = answer->calls,
+                                            .asked = answer->prompt_tokens,
+                                            .answered = answer->completion_tokens});
     }
     return status;
 }
@@ -234,7 +237,7 @@ static void ask_and_take(const struct fl_config *config, struct fl_result *r,
 void fl_consult(const struct fl_config *config, struct fl_result *r)
 {
     struct fl_asking asking;
-    fl_asking_begin(&asking, config, r->store, r->telling.print, &r->arena);
+    fl_asking_begin(&asking, config, DEADLINE_S, r->store, r->telling.print, &r->arena);
     bool known = fl_recall_again(r); /* somebody else has asked meanwhile */
     if (!known && fl_clock_wall_s() - r->seen.untold < UNTOLD_S) {
         r->model_note = "not asked: less than an hour ago it could not tell of another such job";

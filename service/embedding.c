@@ -13,11 +13,8 @@ static enum fl_status embed(const struct fl_config *config, struct fl_result *r,
                             struct fl_client_vectors *out, struct fl_err *err)
 {
     struct fl_str texts[1 + FL_EMBEDDING_MISSING];
-    struct fl_ask_config how = fl_asking_config(config, &r->arena);
     const struct fl_client_request request = {
-        .base_url = how.base_url, .api_key = how.api_key, .headers = how.headers,
-        .ca_file = how.ca_file, .cert_file = how.cert_file,
-        .model = config->value[FL_SET_EMBED_MODEL],
+        .to = fl_asking_endpoint(config, FL_SET_EMBED_MODEL),
         .deadline_ms = fl_clock_mono_ms() + FL_EMBEDDING_DEADLINE_S * 1000};
     texts[0] = fl_telling_redacted(r, text);
     for (size_t i = 0; i < n; i++) {
@@ -39,8 +36,11 @@ size_t fl_embedding_near(const struct fl_config *config, struct fl_result *r, st
         return 0;
     }
     int64_t start = fl_clock_mono_us();
-    enum fl_status status =
-        fl_dense_missing(r->store, model, FL_EMBEDDING_MISSING, &r->arena, missing, &n, &err);
+    enum fl_status status = fl_asking_budget(config, r->store, &err);
+    if (status == FL_OK) {
+        status =
+            fl_dense_missing(r->store, model, FL_EMBEDDING_MISSING, &r->arena, missing, &n, &err);
+    }
     if (status == FL_OK) {
         status = embed(config, r, text, missing, n, &vectors, &err);
     }

@@ -2,15 +2,15 @@
 #include "service/routine.h"
 
 #include "rules/template/template_rule.h"
+#include "service/asking.h"
 #include "service/base/clock.h"
 #include "service/life.h"
 #include "service/llm/sort.h"
 #include "service/mine.h"
-#include "service/asking.h"
 
 #include <stdio.h>
 
-enum { OFTEN_HEALTHY = 2, OFTEN = 8, MOMENTS = 3 };
+enum { OFTEN_HEALTHY = 2, OFTEN = 8, MOMENTS = 3, DEADLINE_S = 120 };
 
 static void refuse(struct fl_routine_result *r, const struct fl_template *t, const char *why)
 {
@@ -151,6 +151,31 @@ static enum fl_status consider_all(struct fl_mine *mine, const struct fl_templat
     return status;
 }
 
+/* As any question to a model: within the day's budget, and with what it cost on record. */
+static enum fl_status sort_kinds(const struct fl_routine_request *request,
+                                 struct fl_sort_kind *kinds, size_t n, struct fl_arena *arena,
+                                 struct fl_sort_report *report, struct fl_err *err)
+{
+    struct fl_asking asking;
+    struct fl_incidents *store = NULL;
+    const struct fl_config *config = request->config;
+    enum fl_status status = fl_incidents_open(config->value[FL_SET_STATE], NULL, false, &store, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    fl_asking_begin(&asking, config, DEADLINE_S, store, "", arena);
+    status = fl_asking_allowed(&asking, config, err);
+    if (status == FL_OK) {
+        status = fl_sort(&asking.how, kinds, n, request->votes, arena, report, err);
+        fl_asking_note(&asking, status, err,
+                       (struct fl_spending){.model = report->model, .calls = report->calls,
+                                            .asked = report->sent, .answered = report->received});
+    }
+    fl_asking_end(&asking);
+    fl_incidents_close(store);
+    return status;
+}
+
 /* The most frequent kinds that nothing speaks against; whatever goes wrong, learning goes on without
  * the model. of[i]: the kind that template i is, or -1. */
 static struct fl_sort_kind *ask_model(const struct fl_template *list, size_t n,
@@ -158,7 +183,6 @@ static struct fl_sort_kind *ask_model(const struct fl_template *list, size_t n,
                                       struct fl_arena *arena, int *of, struct fl_str *model_r,
                                       struct fl_routine_result *r)
 {
-    const struct fl_config *config = request->config;
     struct fl_sort_kind *kinds = fl_arena_alloc(arena, FL_ROUTINE_ASKED * sizeof *kinds);
     struct fl_err err = {0};
     struct fl_sort_report report = {.calls = 0};
@@ -172,12 +196,10 @@ static struct fl_sort_kind *ask_model(const struct fl_template *list, size_t n,
                                                    .count = list[i].count[0]};
         }
     }
-    const struct fl_ask_config endpoint = fl_asking_config(config, arena);
-    enum fl_status status = kinds ? fl_sort(&endpoint, kinds, asked, request->votes, arena, &report,
-                                            &err)
+    enum fl_status status = kinds ? sort_kinds(request, kinds, asked, arena, &report, &err)
                                   : fl_fail(&err, FL_NOMEM, "no memory to ask the model");
     r->calls = report.calls;
-    r->tokens = report.tokens;
+    r->tokens = report.sent + report.received;
     *model_r = report.model;
     if (status != FL_OK) {
         snprintf(r->model_note, sizeof r->model_note, "%.190s", err.msg);

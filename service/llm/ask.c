@@ -75,8 +75,8 @@ static enum fl_status repair(struct turns *turns, struct fl_client_message *mess
 static struct fl_str key_of(const struct turns *turns, int vote, char out[static 40])
 {
     uint64_t hash[2] = {(uint64_t)vote, (uint64_t)vote + 1000};
-    const struct fl_str parts[] = {fl_str_of(turns->request.base_url),
-                                   fl_str_of(turns->request.model), turns->prompt.system,
+    const struct fl_str parts[] = {fl_str_of(turns->request.to.base_url),
+                                   fl_str_of(turns->request.to.model), turns->prompt.system,
                                    turns->prompt.user, turns->prompt.schema};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         hash[0] = fl_hash(parts[i], hash[0]);
@@ -225,12 +225,7 @@ enum fl_status fl_ask(const struct fl_ask_config *config, const struct fl_ask *a
         .arena = arena,
         .memory = config->memory,
         .caps = config->caps ? config->caps : &none,
-        .request = {.base_url = config->base_url,
-                    .api_key = config->api_key,
-                    .headers = config->headers,
-                    .ca_file = config->ca_file,
-                    .cert_file = config->cert_file,
-                    .model = config->model,
+        .request = {.to = config->to,
                     .deadline_ms = config->deadline_ms ? config->deadline_ms
                                                        : fl_clock_mono_ms() + DEADLINE_S * 1000,
                     .max_tokens = config->max_tokens > 0 ? config->max_tokens : MAX_TOKENS}};

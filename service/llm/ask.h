@@ -15,6 +15,7 @@
 #include "service/base/arena.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
+#include "service/llm/client.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,12 +60,8 @@ struct fl_ask_memory {
     void (*keep)(void *ctx, struct fl_str key, struct fl_str text, struct fl_str model);
 };
 
-struct fl_client_caps;
-
 struct fl_ask_config {
-    const char *base_url, *api_key, *model;
-    const char *const *headers; /* see client.h; so the next two */
-    const char *ca_file, *cert_file;
+    struct fl_client_endpoint to;
     const char *prompts_dir;
     int64_t deadline_ms; /* for everything, on the clock of fl_clock_mono_ms(); 0: in 60 s */
     int max_tokens; /* of an answer; 0: 2000 */

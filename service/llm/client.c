@@ -110,7 +110,7 @@ static enum fl_status write_body(struct talk *talk)
     fl_jw_init(&w, &talk->wire.body, false);
     fl_jw_begin(&w, '{');
     fl_jw_key(&w, "model");
-    fl_jw_text(&w, talk->request->model);
+    fl_jw_text(&w, talk->request->to.model);
     write_messages(&w, talk);
     if (!talk->caps->no_temperature) {
         fl_jw_key(&w, "temperature");
@@ -151,7 +151,7 @@ static enum fl_status keep_text(struct talk *talk, const fl_json *root, struct f
 {
     struct fl_str model = fl_json_get_str(root, "model");
     talk->reply->model =
-        fl_arena_str(talk->arena, model.n ? model : fl_str_of(talk->request->model));
+        fl_arena_str(talk->arena, model.n ? model : fl_str_of(talk->request->to.model));
     talk->reply->text = fl_arena_str(talk->arena, text);
     return talk->reply->text.p && talk->reply->model.p
                ? FL_OK

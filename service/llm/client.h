@@ -27,13 +27,18 @@ struct fl_client_message {
     struct fl_str text;
 };
 
-struct fl_client_request {
+/* Where a question goes, and how we show who we are. */
+struct fl_client_endpoint {
     const char *base_url;       /* "https://host/v1"; a query (?api-version=...) is kept */
     const char *api_key;        /* NULL or "": no Authorization header */
     const char *const *headers; /* more of them, "Name: value", up to NULL; NULL: none */
     const char *ca_file;        /* PEM bundle in place of the system's; NULL: the system's */
     const char *cert_file;      /* our certificate with its key, PEM; NULL: none */
     const char *model;
+};
+
+struct fl_client_request {
+    struct fl_client_endpoint to;
     const struct fl_client_message *messages;
     size_t messages_n;
     const char *schema_name;

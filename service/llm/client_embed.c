@@ -72,7 +72,7 @@ static enum fl_status write_body(struct batch *batch)
     fl_buf_clear(body);
     fl_jw_init(&w, body, false);
     fl_jw_begin(&w, '{');
-    fl_jw_key_text(&w, "model", batch->wire.request->model);
+    fl_jw_key_text(&w, "model", batch->wire.request->to.model);
     fl_jw_key(&w, "input");
     fl_jw_begin(&w, '[');
     for (size_t i = 0; i < batch->n; i++) {
@@ -240,7 +240,7 @@ static enum fl_status read_response(struct batch *batch)
     struct fl_str model = fl_json_get_str(root, "model");
     if (status == FL_OK && !out->model.p) {
         out->model =
-            fl_arena_str(batch->arena, model.n ? model : fl_str_of(batch->wire.request->model));
+            fl_arena_str(batch->arena, model.n ? model : fl_str_of(batch->wire.request->to.model));
     }
     fl_json_free(root);
     return status;

@@ -53,7 +53,7 @@ static bool is_header(const char *line)
 
 static bool has_header(const struct fl_client_request *request, const char *name)
 {
-    for (const char *const *h = request->headers; h && *h; h++) {
+    for (const char *const *h = request->to.headers; h && *h; h++) {
         if (strncasecmp(*h, name, strlen(name)) == 0) {
             return true;
         }
@@ -64,14 +64,14 @@ static bool has_header(const struct fl_client_request *request, const char *name
 static enum fl_status check_request(struct fl_client_wire *wire)
 {
     const struct fl_client_request *request = wire->request;
-    if (!request->model || !*request->model) {
+    if (!request->to.model || !*request->to.model) {
         return fl_fail(wire->err, FL_USAGE, "no model name set (FAULTLINE_MODEL)");
     }
-    if (request->api_key && !is_header_value(request->api_key)) {
+    if (request->to.api_key && !is_header_value(request->to.api_key)) {
         return fl_fail(wire->err, FL_USAGE, "the API key holds a line end or is too long");
     }
-    for (size_t i = 0; request->headers && request->headers[i]; i++) {
-        if (i == HEADERS_MAX || !is_header(request->headers[i])) {
+    for (size_t i = 0; request->to.headers && request->to.headers[i]; i++) {
+        if (i == HEADERS_MAX || !is_header(request->to.headers[i])) {
             return fl_fail(wire->err, FL_USAGE,
                            "extra header %zu for the model endpoint is not \"Name: value\", or "
                            "there are more than %d",
@@ -104,7 +104,7 @@ static struct curl_slist *make_headers(const struct fl_client_wire *wire)
     const struct fl_client_request *request = wire->request;
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
     add_header(&list, "Accept: application/json");
-    const char *key = request->api_key;
+    const char *key = request->to.api_key;
     if (key && *key && !has_header(request, "authorization:") && !has_header(request, "api-key:")) {
         char line[HEADER_CAP + 32];
         snprintf(line, sizeof line, "%s%s",
@@ -112,7 +112,7 @@ static struct curl_slist *make_headers(const struct fl_client_wire *wire)
         add_header(&list, line);
         explicit_bzero(line, sizeof line);
     }
-    for (const char *const *h = request->headers; h && *h; h++) {
+    for (const char *const *h = request->to.headers; h && *h; h++) {
         add_header(&list, *h);
     }
     return list;
@@ -197,12 +197,12 @@ static void set_options(CURL *curl, struct fl_client_wire *wire, struct curl_sli
     if (wire->address.is_local) {
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
     }
-    if (request->ca_file && *request->ca_file) {
-        curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
+    if (request->to.ca_file && *request->to.ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, request->to.ca_file);
     }
-    if (request->cert_file && *request->cert_file) {
-        curl_easy_setopt(curl, CURLOPT_SSLCERT, request->cert_file);
-        curl_easy_setopt(curl, CURLOPT_SSLKEY, request->cert_file);
+    if (request->to.cert_file && *request->to.cert_file) {
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, request->to.cert_file);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, request->to.cert_file);
     }
 }
 
@@ -375,7 +375,7 @@ struct fl_str fl_client_wire_text(const struct fl_client_wire *wire)
 
 static bool holds_key(const struct fl_client_wire *wire, struct fl_str text, size_t shortest)
 {
-    struct fl_str key = fl_str_of(wire->request->api_key);
+    struct fl_str key = fl_str_of(wire->request->to.api_key);
     return key.n >= shortest && fl_str_find(text, key);
 }
 
@@ -453,7 +453,7 @@ enum fl_status fl_client_wire_open(struct fl_client_wire *wire,
                        "libcurl (libcurl.so.4) cannot be loaded or does not start");
     }
     enum fl_status status = check_request(wire);
-    return status == FL_OK ? fl_client_address(request->base_url, leaf, &wire->address, err)
+    return status == FL_OK ? fl_client_address(request->to.base_url, leaf, &wire->address, err)
                            : status;
 }
 

@@ -16,7 +16,7 @@ struct question {
     struct fl_sort_kind *kinds;
     size_t n;
     struct fl_str system, user, schema;
-    struct fl_client_caps caps;
+    struct fl_client_caps *caps;
     struct fl_client_reply reply;
     int64_t deadline_ms;
     int warmth;
@@ -102,12 +102,7 @@ static enum fl_status count_vote(struct question *q, struct fl_str answer, struc
 static enum fl_status vote(struct question *q, struct fl_err *err)
 {
     const struct fl_client_message messages[] = {{"system", q->system}, {"user", q->user}};
-    struct fl_client_request request = {.base_url = q->config->base_url,
-                                        .api_key = q->config->api_key,
-                                        .headers = q->config->headers,
-                                        .ca_file = q->config->ca_file,
-                                        .cert_file = q->config->cert_file,
-                                        .model = q->config->model,
+    struct fl_client_request request = {.to = q->config->to,
                                         .messages = messages,
                                         .messages_n = 2,
                                         .schema_name = "routine",
@@ -115,7 +110,7 @@ static enum fl_status vote(struct question *q, struct fl_err *err)
                                         .deadline_ms = q->deadline_ms,
                                         .max_tokens = MAX_TOKENS,
                                         .warmth = q->warmth};
-    enum fl_status status = fl_client_chat(&request, &q->caps, q->arena, &q->reply, err);
+    enum fl_status status = fl_client_chat(&request, q->caps, q->arena, &q->reply, err);
     return status == FL_OK ? count_vote(q, q->reply.text, err) : status;
 }
 
@@ -124,7 +119,8 @@ enum fl_status fl_sort(const struct fl_ask_config *config, struct fl_sort_kind *
                        struct fl_err *err)
 {
     struct fl_talk talk;
-    struct question q = {.config = config, .arena = arena,
+    struct fl_client_caps none = {.guessed = false};
+    struct question q = {.config = config, .caps = config->caps ? config->caps : &none, .arena = arena,
                          .deadline_ms = config->deadline_ms ? config->deadline_ms
                                                             : fl_clock_mono_ms() + DEADLINE_S * 1000,
                          .warmth = votes > 1 ? WARM : 0};
@@ -143,7 +139,8 @@ enum fl_status fl_sort(const struct fl_ask_config *config, struct fl_sort_kind *
     }
     fl_talk_close(&talk);
     out->calls = q.reply.calls;
-    out->tokens = q.reply.prompt_tokens + q.reply.completion_tokens;
+    out->sent = q.reply.prompt_tokens;
+    out->received = q.reply.completion_tokens;
     out->model = q.reply.model;
     for (size_t i = 0; status != FL_OK && i < n; i++) {
         kinds[i].votes = 0;

@@ -22,7 +22,7 @@ struct fl_sort_kind {
 };
 
 struct fl_sort_report {
-    long calls, tokens;
+    long calls, sent, received; /* tokens */
     struct fl_str model;
     struct fl_str prompt_id;
 };

@@ -61,6 +61,13 @@ def test_only_when_the_failure_is_unknown_and_may_be_sent(folder):
         equal(sent(fake), [], "requests")
 
 
+def test_within_the_budget(folder):
+    with Fake("wrong-quote", folder) as fake:
+        one = run(folder, fake, FAULTLINE_CALLS_PER_DAY="0")
+        equal(fake.requests(), [], "requests")
+    assert "used up" in one.stderr, one.stderr
+
+
 def bad(mode):
     def test(folder):
         with Fake("good", folder) as fake:

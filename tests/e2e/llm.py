@@ -234,7 +234,7 @@ def test_injection_gets_nothing(folder):
                 assert b'"(?s)."' not in data and b'"."' not in data, "%s holds a hostile pattern" % name
 
 
-def learned(folder, url, *flags, extra=()):
+def learned(folder, url, *flags, extra=(), env_more=()):
     """`faultline learn` on a log in which three kinds come often enough for a filter and three do not."""
     state = os.path.join(folder, "state")
     warm(state)
@@ -255,6 +255,7 @@ def learned(folder, url, *flags, extra=()):
     env.update(FAULTLINE_DEADLINE=str(DEADLINE), HOME=folder, XDG_CONFIG_HOME=folder, XDG_STATE_HOME=folder)
     if "FAULTLINE_SHARE" in os.environ:
         env["FAULTLINE_SHARE"] = os.environ["FAULTLINE_SHARE"]
+    env.update(env_more)
     if url:
         flags = (*flags, "--base-url", url, "--model", "fake-model")
     done = subprocess.run([BINARY, "learn", "--state", state, *flags, path], env=env, capture_output=True, text=True, timeout=120)
@@ -281,6 +282,16 @@ def test_learn_by_votes(folder):
     equal(bool(rules["turbine"]), bool(without["turbine"]), "turbine")
     assert "3 of 3 answers of fake-model" in json.dumps(rules["lantern"]), rules["lantern"]
     assert "all the same" in json.dumps(rules["lantern"]), rules["lantern"]
+
+
+def test_learn_within_the_budget(folder):
+    """The day's budget holds for the log agent, too, and what it spends is on record."""
+    with Fake("sort", folder, "--routine", "lantern") as fake:
+        said, _ = learned(folder, fake.url, "--votes", "2", env_more={"FAULTLINE_CALLS_PER_DAY": "2"})
+        equal(len(fake.requests()), 2, "requests")
+        said, _ = learned(folder, fake.url, "--votes", "2", env_more={"FAULTLINE_CALLS_PER_DAY": "2"})
+        equal(len(fake.requests()), 2, "requests when the budget is used up")
+    assert "used up" in said, said
 
 
 def test_learn_from_a_model_that_obeys(folder):

@@ -237,9 +237,9 @@ static struct fl_client_request request_to(const char *mode, const struct fake *
     fl_buf_addf(&url, "http%s://127.0.0.1:%d/mode/%s/t%d/v1", fake == &tls ? "s" : "", fake->port,
                 mode, turn++);
     err = (struct fl_err){.status = FL_OK};
-    return (struct fl_client_request){.base_url = kept(&url),
-                                      .api_key = "sk-unitSECRETkey0123456789",
-                                      .model = "fake-model",
+    return (struct fl_client_request){.to = {.base_url = kept(&url),
+                                             .api_key = "sk-unitSECRETkey0123456789",
+                                             .model = "fake-model"},
                                       .messages = question,
                                       .messages_n = COUNT(question),
                                       .deadline_ms = fl_clock_mono_ms() + 8000};
@@ -277,7 +277,7 @@ TEST(refusals_have_their_status)
         struct fl_client_request request = request_to(cases[i].mode, &plain);
         CHECK_EQ_INT(ask(&request, &reply), (long long)cases[i].status);
         CHECK_HAS(err.msg, cases[i].says);
-        CHECK(!strstr(err.msg, request.api_key));
+        CHECK(!strstr(err.msg, request.to.api_key));
         CHECK(reply.too_long == cases[i].too_long && reply.text.n == 0);
         CHECK_EQ_INT(reply.context_tokens, cases[i].tokens);
     }
@@ -301,10 +301,10 @@ TEST(certificates_are_checked)
     if (tls.port) {
         CHECK_EQ_INT(ask(&request, &reply), FL_UNAVAILABLE);
         err = (struct fl_err){.status = FL_OK};
-        request.ca_file = certificate;
+        request.to.ca_file = certificate;
         CHECK_EQ_INT(ask(&request, &reply), FL_OK);
         CHECK_HAS(reply.text.p, "NEEDLE");
-        request.ca_file = "/nowhere/ca.pem";
+        request.to.ca_file = "/nowhere/ca.pem";
         CHECK_EQ_INT(ask(&request, &reply), FL_UNAVAILABLE);
         CHECK_HAS(err.msg, "/nowhere/ca.pem");
     }
@@ -314,11 +314,11 @@ TEST(a_certificate_is_shown)
 {
     struct fl_client_reply reply;
     struct fl_client_request request = request_to("certified", &tls);
-    request.ca_file = certificate;
+    request.to.ca_file = certificate;
     if (tls.port) {
         CHECK_EQ_INT(ask(&request, &reply), FL_DENIED);
         err = (struct fl_err){.status = FL_OK};
-        request.cert_file = certificate;
+        request.to.cert_file = certificate;
         CHECK_EQ_INT(ask(&request, &reply), FL_OK);
     }
 }
@@ -329,7 +329,7 @@ TEST(headers_are_sent_and_checked)
     struct fl_client_request request = request_to("headers", &plain);
     static const char *const good[] = {"X-Title: unit", "authorization: Basic eA==", NULL};
     static const char *const bad[] = {"X-Title", "X Y: z", ": z", "X: a\r\nY: b", ""};
-    request.headers = good;
+    request.to.headers = good;
     if (plain.port) {
         CHECK_EQ_INT(ask(&request, &reply), FL_OK);
         CHECK_HAS(reply.text.p, "X-Title: unit");
@@ -339,7 +339,7 @@ TEST(headers_are_sent_and_checked)
     for (size_t i = 0; i < COUNT(bad); i++) {
         const char *const one[] = {bad[i], NULL};
         err = (struct fl_err){.status = FL_OK};
-        request.headers = one;
+        request.to.headers = one;
         CHECK_EQ_INT(ask(&request, &reply), FL_USAGE);
     }
 }
@@ -406,8 +406,7 @@ TEST(blank_texts_are_not_sent)
 {
     const struct fl_str texts[] = {FL_LIT(""), FL_LIT("  ")};
     struct fl_client_vectors out;
-    struct fl_client_request request = {.base_url = "http://127.0.0.1:1/v1",
-                                        .model = "m",
+    struct fl_client_request request = {.to = {.base_url = "http://127.0.0.1:1/v1", .model = "m"},
                                         .deadline_ms = fl_clock_mono_ms() + 1000};
     CHECK_EQ_INT(fl_client_embed(&request, texts, COUNT(texts), &arena, &out, &err), FL_OK);
     CHECK_EQ_INT(out.dim, 0);
