@@ -179,14 +179,10 @@ static enum fl_status keep_sum(void *ctx, const struct fl_spending *spending, st
 static enum fl_status visit_all(struct fl_incidents *store, sqlite3_stmt *statement,
                                 fl_asked_visit visit, void *ctx, struct fl_err *err)
 {
-    bool row = false;
-    enum fl_status status = fl_store_step(store, statement, &row, err);
-    while (status == FL_OK && row) {
+    enum fl_status status = FL_OK;
+    while (fl_store_next(store, statement, &status, err)) {
         const struct fl_spending one = spending_of(statement);
         status = visit(ctx, &one, err);
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &row, err);
-        }
     }
     return status;
 }

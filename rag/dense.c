@@ -10,7 +10,6 @@ enum fl_status fl_dense_missing(struct fl_incidents *store, struct fl_str model,
                                 struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false;
     *n_r = 0;
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
@@ -20,13 +19,12 @@ enum fl_status fl_dense_missing(struct fl_incidents *store, struct fl_str model,
     if (status == FL_OK) {
         fl_store_bind(statement, 1, model);
         sqlite3_bind_int64(statement, 2, (int64_t)most);
-        status = fl_store_step(store, statement, &row, err);
     }
-    while (status == FL_OK && row && *n_r < most) {
+    while (*n_r < most && fl_store_next(store, statement, &status, err)) {
         struct fl_dense_text *text = &out[(*n_r)++];
         text->row = sqlite3_column_int64(statement, 0);
         text->text = fl_arena_str(arena, fl_store_text(statement, 1));
-        status = text->text.p ? fl_store_step(store, statement, &row, err)
+        status = text->text.p ? FL_OK
                               : fl_fail(err, FL_NOMEM, "no memory for the texts of incidents");
     }
     sqlite3_finalize(statement);
@@ -77,22 +75,17 @@ static enum fl_status load(struct fl_incidents *store, struct fl_str model, size
                            struct fl_index *index, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false;
     enum fl_status status = fl_store_prepare(
         store, "SELECT row, vector FROM dense WHERE model = ?1 AND dim = ?2", &statement, err);
     if (status == FL_OK) {
         fl_store_bind(statement, 1, model);
         sqlite3_bind_int64(statement, 2, (int64_t)dim);
-        status = fl_store_step(store, statement, &row, err);
     }
-    while (status == FL_OK && row) {
+    while (fl_store_next(store, statement, &status, err)) {
         int64_t id = sqlite3_column_int64(statement, 0);
         const void *vector = sqlite3_column_blob(statement, 1);
         if (vector && (size_t)sqlite3_column_bytes(statement, 1) == dim * sizeof(float)) {
             status = fl_index_add(index, 1, vector, &id, err);
-        }
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &row, err);
         }
     }
     sqlite3_finalize(statement);

@@ -501,15 +501,11 @@ enum fl_status fl_incidents_get(struct fl_incidents *store, struct fl_str id,
 enum fl_status fl_store_visit(struct fl_incidents *store, sqlite3_stmt *statement,
                               fl_incidents_visit visit, void *ctx, struct fl_err *err)
 {
-    bool row = false;
-    enum fl_status status = fl_store_step(store, statement, &row, err);
-    while (status == FL_OK && row) {
+    enum fl_status status = FL_OK;
+    while (fl_store_next(store, statement, &status, err)) {
         struct fl_incident incident;
         fl_store_row(statement, &incident);
         status = visit(ctx, &incident, err);
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &row, err);
-        }
     }
     return status;
 }

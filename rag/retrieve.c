@@ -74,24 +74,17 @@ static enum fl_status load_stored(struct fl_incidents *store, struct fl_arena *a
     float *vectors = fl_arena_alloc(arena, BATCH * FL_EMBED_DIM * sizeof *vectors);
     int64_t rows[BATCH];
     size_t n = 0;
-    bool more = false;
     if (!vectors) {
         return fl_fail(err, FL_NOMEM, "no memory for the index of incidents");
     }
     enum fl_status status = fl_store_prepare(
         store, "SELECT row, version, vector FROM vectors ORDER BY row", &statement, err);
-    if (status == FL_OK) {
-        status = fl_store_step(store, statement, &more, err);
-    }
-    while (status == FL_OK && more) {
+    while (fl_store_next(store, statement, &status, err)) {
         rows[n] = sqlite3_column_int64(statement, 0);
         n += usable(statement, 1, vectors + n * FL_EMBED_DIM);
         if (n == BATCH) {
             status = fl_index_add(store->index, n, vectors, rows, err);
             n = 0;
-        }
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &more, err);
         }
     }
     sqlite3_finalize(statement);
@@ -102,16 +95,12 @@ static enum fl_status load_stored(struct fl_incidents *store, struct fl_arena *a
 static enum fl_status load_missing(struct fl_incidents *store, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool more = false;
     enum fl_status status =
         fl_store_prepare(store,
                          "SELECT " FL_STORE_COLUMNS ", i.row, v.version, v.vector FROM incidents i"
                          " LEFT JOIN vectors v ON v.row = i.row",
                          &statement, err);
-    if (status == FL_OK) {
-        status = fl_store_step(store, statement, &more, err);
-    }
-    while (status == FL_OK && more) {
+    while (fl_store_next(store, statement, &status, err)) {
         float vector[FL_EMBED_DIM];
         int64_t row = sqlite3_column_int64(statement, FL_STORE_PARTS);
         if (!usable(statement, FL_STORE_PARTS + 1, vector)) {
@@ -124,9 +113,6 @@ static enum fl_status load_missing(struct fl_incidents *store, struct fl_err *er
             if (status == FL_OK) {
                 status = fl_index_add(store->index, 1, vector, &row, err);
             }
-        }
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &more, err);
         }
     }
     sqlite3_finalize(statement);
@@ -273,7 +259,7 @@ static enum fl_status match_words(struct fl_incidents *store, struct fl_str quer
                                   struct candidates *all, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false;
+    size_t rank = 0;
     enum fl_status status =
         fl_store_prepare(store,
                          "SELECT rowid FROM incidents_fts WHERE incidents_fts MATCH ?1"
@@ -282,14 +268,12 @@ static enum fl_status match_words(struct fl_incidents *store, struct fl_str quer
     if (status == FL_OK) {
         fl_store_bind(statement, 1, query);
         sqlite3_bind_int64(statement, 2, (int64_t)most);
-        status = fl_store_step(store, statement, &row, err);
     }
-    for (size_t rank = 0; status == FL_OK && row;) {
+    while (fl_store_next(store, statement, &status, err)) {
         int64_t found = sqlite3_column_int64(statement, 0);
         if (found != all->but) {
             rank_candidate(all, found, rank++, true);
         }
-        status = fl_store_step(store, statement, &row, err);
     }
     sqlite3_finalize(statement);
     return status;

@@ -46,23 +46,18 @@ enum fl_status fl_rulelog_history(struct fl_incidents *store, struct fl_str rule
                                   fl_rulelog_visit visit, void *ctx, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = true;
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
         store, "SELECT time, actor, rule, was, now, reason FROM rule_journal"
         " WHERE ?1 = '' OR rule = ?1 ORDER BY seq", &statement, err);
     if (status == FL_OK) {
         fl_store_bind(statement, 1, rule);
-        status = fl_store_step(store, statement, &row, err);
     }
-    while (status == FL_OK && row) {
+    while (fl_store_next(store, statement, &status, err)) {
         const struct fl_rule_change c = {fl_store_text(statement, 0), fl_store_text(statement, 1),
                                          fl_store_text(statement, 2), fl_store_text(statement, 3),
                                          fl_store_text(statement, 4), fl_store_text(statement, 5)};
         status = visit(ctx, &c, err);
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &row, err);
-        }
     }
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&store->mutex);
@@ -142,7 +137,6 @@ enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, s
                                fl_rulelog_use_visit visit, void *ctx, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = true;
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
         store, "SELECT rule, job, name, state, lines, telling, total, sample, seen FROM rule_use"
@@ -150,17 +144,13 @@ enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, s
     if (status == FL_OK) {
         fl_store_bind(statement, 1, rule);
         sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
-        status = fl_store_step(store, statement, &row, err);
     }
-    while (status == FL_OK && row) {
+    while (fl_store_next(store, statement, &status, err)) {
         const struct fl_rule_use use = {
             fl_store_text(statement, 0), fl_store_text(statement, 1), fl_store_text(statement, 2), fl_store_text(statement, 3),
             (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5),
             (long)sqlite3_column_int64(statement, 6), fl_store_text(statement, 7), fl_store_text(statement, 8)};
         status = visit(ctx, &use, err);
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &row, err);
-        }
     }
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&store->mutex);

@@ -131,6 +131,16 @@ enum fl_status fl_store_step(struct fl_incidents *store, sqlite3_stmt *statement
     return fl_store_fail(store, reads ? "read the incidents" : "write the incidents", err);
 }
 
+bool fl_store_next(struct fl_incidents *store, sqlite3_stmt *statement, enum fl_status *status,
+                   struct fl_err *err)
+{
+    bool row = false;
+    if (*status == FL_OK) {
+        *status = fl_store_step(store, statement, &row, err);
+    }
+    return *status == FL_OK && row;
+}
+
 enum fl_status fl_store_exec(struct fl_incidents *store, const char *sql, struct fl_err *err)
 {
     if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) {

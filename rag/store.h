@@ -61,6 +61,10 @@ enum fl_status fl_store_prepare(struct fl_incidents *store, const char *sql,
 /* FL_OK with *row_r saying whether there was a row. */
 enum fl_status fl_store_step(struct fl_incidents *store, sqlite3_stmt *statement, bool *row_r,
                              struct fl_err *err) FL_MUST_USE;
+/* Steps to the next row: true while there is one and nothing went wrong. For loops over rows:
+ * while (fl_store_next(store, statement, &status, err)) { ... status = ...; } */
+bool fl_store_next(struct fl_incidents *store, sqlite3_stmt *statement, enum fl_status *status,
+                   struct fl_err *err);
 enum fl_status fl_store_exec(struct fl_incidents *store, const char *sql,
                              struct fl_err *err) FL_MUST_USE;
 enum fl_status fl_store_number(struct fl_incidents *store, const char *sql, int64_t *value_r,

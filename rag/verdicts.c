@@ -114,25 +114,18 @@ enum fl_status fl_verdicts_count(struct fl_incidents *store, fl_verdicts_visit v
                                  struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false;
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
         store,
         "SELECT cause, method, COUNT(*), SUM(feedback = 'correct'), SUM(feedback = 'wrong'),"
         " SUM(retracted) FROM verdicts GROUP BY cause, method ORDER BY COUNT(*) DESC, cause, method",
         &statement, err);
-    if (status == FL_OK) {
-        status = fl_store_step(store, statement, &row, err);
-    }
-    while (status == FL_OK && row) {
+    while (fl_store_next(store, statement, &status, err)) {
         const struct fl_verdict_count count = {
             fl_store_text(statement, 0), fl_store_text(statement, 1),
             (long)sqlite3_column_int64(statement, 2), (long)sqlite3_column_int64(statement, 3),
             (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5)};
         status = visit(ctx, &count, err);
-        if (status == FL_OK) {
-            status = fl_store_step(store, statement, &row, err);
-        }
     }
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&store->mutex);
@@ -144,7 +137,6 @@ enum fl_status fl_verdicts_rules(struct fl_incidents *store, struct fl_str incid
                                  size_t *n_r, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false;
     *n_r = 0;
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_store_prepare(
@@ -152,12 +144,10 @@ enum fl_status fl_verdicts_rules(struct fl_incidents *store, struct fl_str incid
         err);
     if (status == FL_OK) {
         fl_store_bind(statement, 1, incident);
-        status = fl_store_step(store, statement, &row, err);
     }
-    while (status == FL_OK && row && *n_r < most) {
+    while (*n_r < most && fl_store_next(store, statement, &status, err)) {
         rules[*n_r] = fl_arena_str(arena, fl_store_text(statement, 0));
-        status = rules[(*n_r)++].p ? fl_store_step(store, statement, &row, err)
-                                   : fl_fail(err, FL_NOMEM, "no memory");
+        status = rules[(*n_r)++].p ? FL_OK : fl_fail(err, FL_NOMEM, "no memory");
     }
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&store->mutex);
