@@ -19,7 +19,8 @@ enum fl_status fl_life_terms_read(const struct fl_config *config, struct fl_life
 {
     struct fl_str text = fl_str_of(config->value[FL_SET_AUTO_ACTIVATE]);
     *out = (struct fl_life_terms){.jobs = 3, .names = 2, .lines = 100};
-    if (text.n == 0 || fl_str_eq(text, FL_LIT("off"))) {
+    out->off = fl_str_eq(text, FL_LIT("off"));
+    if (text.n == 0 || out->off) {
         return FL_OK;
     }
     out->automatic = true;
@@ -250,7 +251,6 @@ struct counting {
     struct fl_result *result;
     struct fl_incidents *store;
     struct fl_life_terms terms;
-    struct fl_identity identity;
 };
 
 static struct fl_str shown(struct counting *c, const struct fl_tallied *t)
@@ -347,10 +347,10 @@ static size_t collect(struct counting *c, struct fl_rule_use *uses, uint32_t *at
         const struct fl_rule *rule = &tally->set->rules[i];
         if (t->lines) {
             at[n] = i;
-            uses[n++] = (struct fl_rule_use){fl_str_of(rule->id), fl_str_of(c->identity.job),
-                                             fl_str_of(c->identity.name),
+            uses[n++] = (struct fl_rule_use){fl_str_of(rule->id), fl_str_of(c->result->identity.job),
+                                             fl_str_of(c->result->identity.name),
                                              fl_str_of(fl_state_name(rule->state)), t->lines,
-                                             t->telling, c->identity.lines, shown(c, t), {"", 0}};
+                                             t->telling, c->result->identity.lines, shown(c, t), {"", 0}};
         }
     }
     return n;
@@ -369,7 +369,6 @@ void fl_life_count(const struct fl_config *config, struct fl_result *result)
     size_t n = 0;
     enum fl_status status = uses && at ? FL_OK : fl_fail(&err, FL_NOMEM, "no memory");
     if (status == FL_OK) {
-        fl_identity_of(result->job, &c.identity);
         n = collect(&c, uses, at);
         status = n ? fl_life_terms_read(config, &c.terms, &err) : FL_OK;
     }
@@ -407,11 +406,14 @@ void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set,
     struct fl_rule_record record;
     struct fl_err err = {0};
     bool refused = false;
-    const char *automatic = config->value[FL_SET_AUTO_ACTIVATE];
+    struct fl_life_terms terms;
     const struct fl_rule_use use = {.rule = fl_str_of(id), .job = fl_str_of(job->job),
                                     .name = fl_str_of(job->name), .state = FL_LIT("proposed"),
                                     .lines = 1, .total = job->lines};
-    enum fl_status status = open_log(config, &store, &err);
+    enum fl_status status = fl_life_terms_read(config, &terms, &err);
+    if (status == FL_OK) {
+        status = open_log(config, &store, &err);
+    }
     if (status == FL_OK) {
         status = fl_rulelog_use(store, &use, 1, &err);
     }
@@ -422,8 +424,7 @@ void fl_life_agree(const struct fl_config *config, const struct fl_ruleset *set,
         status = fl_rulelog_history(store, use.rule, note_refusal, &refused, &err);
     }
     fl_incidents_close(store);
-    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED && !refused &&
-        !(automatic && strcmp(automatic, "off") == 0)) {
+    if (status == FL_OK && record.jobs >= FL_LIFE_AGREED && !refused && !terms.off) {
         char reason[100];
         snprintf(reason, sizeof reason, "the model said so of %ld jobs", record.jobs);
         status = fl_life_change(config, set, id, FL_LIFE_ACTIVATE, "faultline", reason, NULL, &err);

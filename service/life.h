@@ -33,7 +33,8 @@ enum fl_life_verb {
 };
 
 struct fl_life_terms {
-    bool automatic;
+    bool automatic; /* what is proved in shadow */
+    bool off;       /* nothing at all */
     long jobs;
     long names;
     long lines;

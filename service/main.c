@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/commands/commands.h"
 
+#include "service/base/cli.h"
 #include "service/base/log.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
@@ -35,6 +36,15 @@ int fl_cmd_fail(const struct fl_err *err)
 {
     fl_log(FL_LOG_ERROR, "%s", err->msg);
     return err->status == FL_USAGE ? FL_EXIT_USAGE : FL_EXIT_INPUT;
+}
+
+bool fl_cmd_options(const struct fl_cli *cli, int *argc, char **argv, int *code_r)
+{
+    struct fl_err err = {0};
+    bool help = false;
+    enum fl_status status = fl_cli_parse(cli, argc, argv, &help, &err);
+    *code_r = status == FL_OK ? FL_EXIT_OK : fl_cmd_fail(&err);
+    return status == FL_OK && !help;
 }
 
 static void usage(FILE *out)

@@ -76,6 +76,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     if (status != FL_OK) {
         return status;
     }
+    fl_identity_of(out->job, &out->identity);
     if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
         fl_recall(request->config, out); /* retrieve: what looked like this before */
     }

@@ -25,9 +25,8 @@ struct fl_result {
     struct fl_job *job;
     struct fl_incidents *store;
     struct fl_verdict verdict;
-    /* of a job that is not healthy: */
-    struct fl_telling telling;
     struct fl_identity identity;
+    struct fl_telling telling; /* of a job that is not healthy */
     struct fl_hits similar;
     struct fl_str incident; /* id of what this failure is remembered as, or "" */
     struct fl_seen seen;    /* jobs that ended in it before this one */

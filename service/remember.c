@@ -161,7 +161,6 @@ void fl_recall(const struct fl_config *config, struct fl_result *r)
     struct fl_err err = {0};
     open_store(config, r);
     fl_telling_of(r, &r->telling);
-    fl_identity_of(r->job, &r->identity);
     if (r->store && recall(config, r, &err) != FL_OK) {
         fl_log(FL_LOG_WARN, "no similar incidents: %s", err.msg);
     }

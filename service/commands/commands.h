@@ -27,6 +27,11 @@ int fl_cmd_version(int argc, char **argv);
 struct fl_err;
 int fl_cmd_fail(const struct fl_err *err);
 
+/* The options of a command. True: go on; else it is over, with the exit status *code_r (help was asked
+ * for, or the usage is wrong). */
+struct fl_cli;
+bool fl_cmd_options(const struct fl_cli *cli, int *argc, char **argv, int *code_r);
+
 /* From now on Ctrl-C and SIGTERM only set what the second one tells. */
 void fl_cmd_until_interrupted(void);
 bool fl_cmd_interrupted(void *ctx);

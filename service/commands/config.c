@@ -19,12 +19,9 @@ int fl_cmd_config(int argc, char **argv)
                                NULL, NULL, 0};
     struct fl_err err = {0};
     struct fl_config config;
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (fl_config_load(&config, &err) != FL_OK) {
         fl_config_free(&config);

@@ -153,12 +153,9 @@ int fl_cmd_diagnose(int argc, char **argv)
         options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config;
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     bool piped = false;
     for (int i = 1; i < argc; i++) {
@@ -189,7 +186,7 @@ int fl_cmd_diagnose(int argc, char **argv)
     fl_config_flag(&config, FL_SET_MODEL, o.model);
     fl_config_flag(&config, FL_SET_DEADLINE, o.deadline);
     fl_config_flag(&config, FL_SET_VOTES, o.votes);
-    int code = run(&config, &o, argc, argv);
+    code = run(&config, &o, argc, argv);
     fl_config_free(&config);
     return code;
 }

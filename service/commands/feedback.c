@@ -57,18 +57,15 @@ int fl_cmd_feedback(int argc, char **argv)
         options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config;
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (argc != 3 || (strcmp(argv[2], "correct") != 0 && strcmp(argv[2], "wrong") != 0)) {
         fl_log(FL_LOG_ERROR, "say which and how: faultline feedback INCIDENT correct|wrong");
         return FL_EXIT_USAGE;
     }
-    int code = FL_EXIT_USAGE;
+    code = FL_EXIT_USAGE;
     if (fl_config_load(&config, &err) == FL_OK) {
         fl_config_flag(&config, FL_SET_STATE, o.state);
         code = run(&config, &o, argv + 1);

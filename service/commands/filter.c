@@ -296,12 +296,9 @@ int fl_cmd_filter(int argc, char **argv)
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config = {.file = NULL};
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (o.threads < 0 || o.threads > FL_RELAY_MAX) {
         fl_log(FL_LOG_ERROR, "--threads must be 1 to %d", FL_RELAY_MAX);

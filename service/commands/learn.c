@@ -75,12 +75,9 @@ int fl_cmd_learn(int argc, char **argv)
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config = {.file = NULL};
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (argc < 2) {
         fl_log(FL_LOG_ERROR, "give the logs of one job: faultline learn PATH...");

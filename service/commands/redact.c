@@ -201,12 +201,9 @@ int fl_cmd_redact(int argc, char **argv)
         "input. gzip and zstd are unpacked. Nothing is sent.",
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (format && !counts) {
         fl_log(FL_LOG_ERROR, "--format json is for counts: add --count");

@@ -394,13 +394,9 @@ int fl_cmd_rules(int argc, char **argv)
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config = {.file = NULL};
-    bool help = false;
     int code = FL_EXIT_OK;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (argc < 2) {
         fl_log(FL_LOG_ERROR, "rules: say what to do (see --help)");

@@ -113,12 +113,9 @@ int fl_cmd_signals(int argc, char **argv)
         options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config;
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (argc < 2) {
         fl_log(FL_LOG_ERROR, "give the logs of one job: faultline signals PATH...");
@@ -137,7 +134,7 @@ int fl_cmd_signals(int argc, char **argv)
     o.report.colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
     o.report.ascii = o.report.ascii || !locale_is_utf8();
     fl_config_flag(&config, FL_SET_STATE, o.state);
-    int code = run(&config, &o, argc, argv);
+    code = run(&config, &o, argc, argv);
     fl_config_free(&config);
     return code;
 }

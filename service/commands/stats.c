@@ -170,18 +170,15 @@ int fl_cmd_stats(int argc, char **argv)
         options, sizeof options / sizeof *options};
     struct fl_err err = {0};
     struct fl_config config;
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     if (argc != 1) {
         fl_log(FL_LOG_ERROR, "stats takes no operands");
         return FL_EXIT_USAGE;
     }
-    int code = FL_EXIT_USAGE;
+    code = FL_EXIT_USAGE;
     if (fl_config_load(&config, &err) == FL_OK) {
         fl_config_flag(&config, FL_SET_STATE, state);
         code = run(&config, format == 1, days);

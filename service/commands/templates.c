@@ -44,12 +44,9 @@ int fl_cmd_templates(int argc, char **argv)
         "<text>, <*>. Without PATH, or for -, reads standard input.",
         NULL, options, sizeof options / sizeof *options};
     struct fl_err err = {0};
-    bool help = false;
-    if (fl_cli_parse(&cli, &argc, argv, &help, &err) != FL_OK) {
-        return fl_cmd_fail(&err);
-    }
-    if (help) {
-        return FL_EXIT_OK;
+    int code = FL_EXIT_OK;
+    if (!fl_cmd_options(&cli, &argc, argv, &code)) {
+        return code;
     }
     report.json = format == 1;
     static char standard_input[] = "-";
