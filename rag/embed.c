@@ -334,12 +334,3 @@ enum fl_status fl_embed(struct fl_str text, float out[static FL_EMBED_DIM], bool
     fl_arena_free(&arena);
     return FL_OK;
 }
-
-double fl_embed_cosine(const float a[static FL_EMBED_DIM], const float b[static FL_EMBED_DIM])
-{
-    double sum = 0;
-    for (size_t i = 0; i < FL_EMBED_DIM; i++) {
-        sum += (double)a[i] * (double)b[i];
-    }
-    return sum < 0 ? 0 : sum > 1 ? 1 : sum;
-}

@@ -18,6 +18,3 @@ enum { FL_EMBED_VERSION = 2, FL_EMBED_DIM = 256, FL_EMBED_BYTES = 40 * 1024 };
  * word. FL_NOMEM is the only failure. */
 enum fl_status fl_embed(struct fl_str text, float out[static FL_EMBED_DIM], bool *empty_r,
                         struct fl_err *err) FL_MUST_USE;
-
-/* The cosine of two vectors of length one, 0 to 1 (a negative one is 0). */
-double fl_embed_cosine(const float a[static FL_EMBED_DIM], const float b[static FL_EMBED_DIM]);

@@ -405,6 +405,15 @@ TEST(index_equals_brute_force)
     teardown();
 }
 
+static double cosine(const float a[static FL_EMBED_DIM], const float b[static FL_EMBED_DIM])
+{
+    double sum = 0;
+    for (size_t i = 0; i < FL_EMBED_DIM; i++) {
+        sum += (double)a[i] * (double)b[i];
+    }
+    return sum < 0 ? 0 : sum > 1 ? 1 : sum;
+}
+
 TEST(embedding_masks_what_varies)
 {
     float a[FL_EMBED_DIM];
@@ -416,10 +425,10 @@ TEST(embedding_masks_what_varies)
                       "10.9.1.77:31337 0badcafe99";
     CHECK_EQ_INT(fl_embed(fl_str_of(one), a, &empty, NULL), FL_OK);
     CHECK_EQ_INT(fl_embed(fl_str_of(two), b, &empty, NULL), FL_OK);
-    CHECK(fl_embed_cosine(a, b) > 0.99);
+    CHECK(cosine(a, b) > 0.99);
     CHECK_EQ_INT(fl_embed(fl_str_of("Xid 79 on gpu"), a, &empty, NULL), FL_OK);
     CHECK_EQ_INT(fl_embed(fl_str_of("Xid 31 on gpu"), b, &empty, NULL), FL_OK);
-    CHECK(fl_embed_cosine(a, b) < 0.95);
+    CHECK(cosine(a, b) < 0.95);
     CHECK_EQ_INT(fl_embed(FL_LIT(" \n\t\0 ,,, "), a, &empty, NULL), FL_OK);
     CHECK(empty);
 }
