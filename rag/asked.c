@@ -16,10 +16,10 @@ static enum fl_status write(struct fl_incidents *store, sqlite3_stmt *statement,
 {
     bool row = false;
     if (status == FL_OK) {
-        status = fl_store_begin(store, err);
+        status = fl_db_begin(&store->db, err);
     }
     if (status == FL_OK) {
-        status = fl_store_end(store, fl_store_step(store, statement, &row, err), err);
+        status = fl_store_end(store, fl_db_step(&store->db, statement, &row, err), err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -33,18 +33,18 @@ enum fl_status fl_asked_endpoint(struct fl_incidents *store, struct fl_str name,
     bool row = false;
     *out = (struct fl_endpoint){.caps = {"", 0}, .fault = {"", 0}};
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT caps, faults, closed_until, fault FROM endpoints WHERE name = ?1",
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT caps, faults, closed_until, fault FROM endpoints WHERE name = ?1",
         &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, name);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, name);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     if (status == FL_OK && row) {
-        out->caps = fl_arena_str(arena, fl_store_text(statement, 0));
+        out->caps = fl_arena_str(arena, fl_db_text(statement, 0));
         out->faults = (long)sqlite3_column_int64(statement, 1);
         out->closed_until = sqlite3_column_int64(statement, 2);
-        out->fault = fl_arena_str(arena, fl_store_text(statement, 3));
+        out->fault = fl_arena_str(arena, fl_db_text(statement, 3));
         status = out->caps.p && out->fault.p ? FL_OK : fl_fail(err, FL_NOMEM, "no memory");
     }
     sqlite3_finalize(statement);
@@ -57,13 +57,13 @@ enum fl_status fl_asked_endpoint_keep(struct fl_incidents *store, struct fl_str 
 {
     sqlite3_stmt *statement = NULL;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "INSERT OR REPLACE INTO endpoints(name, caps, fault, faults, closed_until)"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "INSERT OR REPLACE INTO endpoints(name, caps, fault, faults, closed_until)"
         " VALUES(?1, ?2, ?3, ?4, ?5)", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, name);
-        fl_store_bind(statement, 2, e->caps);
-        fl_store_bind(statement, 3, e->fault);
+        fl_db_bind(statement, 1, name);
+        fl_db_bind(statement, 2, e->caps);
+        fl_db_bind(statement, 3, e->fault);
         sqlite3_bind_int64(statement, 4, e->faults);
         sqlite3_bind_int64(statement, 5, e->closed_until);
     }
@@ -79,15 +79,15 @@ enum fl_status fl_asked_answer(struct fl_incidents *store, struct fl_str key,
     sqlite3_stmt *statement = NULL;
     bool row = false;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT text, model FROM answers WHERE key = ?1", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT text, model FROM answers WHERE key = ?1", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, key);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, key);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     if (status == FL_OK && row) {
-        *text_r = fl_arena_str(arena, fl_store_text(statement, 0));
-        *model_r = fl_arena_str(arena, fl_store_text(statement, 1));
+        *text_r = fl_arena_str(arena, fl_db_text(statement, 0));
+        *model_r = fl_arena_str(arena, fl_db_text(statement, 1));
         status = text_r->p && model_r->p ? FL_OK : fl_fail(err, FL_NOMEM, "no memory");
     }
     sqlite3_finalize(statement);
@@ -98,18 +98,18 @@ enum fl_status fl_asked_answer(struct fl_incidents *store, struct fl_str key,
 static enum fl_status put_answer(struct fl_incidents *store, const struct fl_str *texts,
                                  struct fl_err *err)
 {
-    enum fl_status status = fl_store_run(
-        store, "INSERT OR REPLACE INTO answers(key, time, model, text) VALUES(?1, ?2, ?3, ?4)",
+    enum fl_status status = fl_db_run(
+        &store->db, "INSERT OR REPLACE INTO answers(key, time, model, text) VALUES(?1, ?2, ?3, ?4)",
         texts, 4, err);
     sqlite3_stmt *statement = NULL;
     bool row = false;
     if (status == FL_OK) {
-        status = fl_store_prepare(store, "DELETE FROM answers WHERE rowid <= (SELECT max(rowid)"
+        status = fl_db_prepare(&store->db, "DELETE FROM answers WHERE rowid <= (SELECT max(rowid)"
                                   " FROM answers) - ?1", &statement, err);
     }
     if (status == FL_OK) {
         sqlite3_bind_int64(statement, 1, FL_ASKED_ANSWERS);
-        status = fl_store_step(store, statement, &row, err);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -125,7 +125,7 @@ enum fl_status fl_asked_answer_keep(struct fl_incidents *store, struct fl_str ke
         return fl_fail(err, FL_LIMIT, "an answer of %zu bytes is not kept", text.n);
     }
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
         status = fl_store_end(store, put_answer(store, texts, err), err);
     }
@@ -140,13 +140,13 @@ enum fl_status fl_asked_spend(struct fl_incidents *store, const struct fl_spendi
     char now[21];
     struct fl_str day = today(now);
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "INSERT INTO spending(day, model, calls, asked, answered, seconds)"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "INSERT INTO spending(day, model, calls, asked, answered, seconds)"
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(day, model) DO UPDATE SET calls = calls + ?3,"
         " asked = asked + ?4, answered = answered + ?5, seconds = seconds + ?6", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, s->day.n ? s->day : day);
-        fl_store_bind(statement, 2, s->model);
+        fl_db_bind(statement, 1, s->day.n ? s->day : day);
+        fl_db_bind(statement, 2, s->model);
         sqlite3_bind_int64(statement, 3, s->calls);
         sqlite3_bind_int64(statement, 4, s->asked);
         sqlite3_bind_int64(statement, 5, s->answered);
@@ -159,8 +159,8 @@ enum fl_status fl_asked_spend(struct fl_incidents *store, const struct fl_spendi
 
 static struct fl_spending spending_of(sqlite3_stmt *statement)
 {
-    return (struct fl_spending){fl_store_text(statement, 0),
-                                fl_store_text(statement, 1),
+    return (struct fl_spending){fl_db_text(statement, 0),
+                                fl_db_text(statement, 1),
                                 (long)sqlite3_column_int64(statement, 2),
                                 (long)sqlite3_column_int64(statement, 3),
                                 (long)sqlite3_column_int64(statement, 4),
@@ -180,7 +180,7 @@ static enum fl_status visit_all(struct fl_incidents *store, sqlite3_stmt *statem
                                 fl_asked_visit visit, void *ctx, struct fl_err *err)
 {
     enum fl_status status = FL_OK;
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         const struct fl_spending one = spending_of(statement);
         status = visit(ctx, &one, err);
     }
@@ -194,11 +194,11 @@ enum fl_status fl_asked_today(struct fl_incidents *store, struct fl_spending *ou
     char now[21];
     *out = (struct fl_spending){.calls = 0};
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT '', '', total(calls), total(asked), total(answered), total(seconds)"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT '', '', total(calls), total(asked), total(answered), total(seconds)"
         " FROM spending WHERE day = ?1", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, today(now));
+        fl_db_bind(statement, 1, today(now));
         status = visit_all(store, statement, keep_sum, out, err);
     }
     sqlite3_finalize(statement);
@@ -211,8 +211,8 @@ enum fl_status fl_asked_days(struct fl_incidents *store, size_t limit, fl_asked_
 {
     sqlite3_stmt *statement = NULL;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT day, model, calls, asked, answered, seconds FROM spending"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT day, model, calls, asked, answered, seconds FROM spending"
         " ORDER BY day DESC, model LIMIT ?1", &statement, err);
     if (status == FL_OK) {
         sqlite3_bind_int64(statement, 1, limit ? (int64_t)limit : -1);

@@ -12,18 +12,18 @@ enum fl_status fl_dense_missing(struct fl_incidents *store, struct fl_str model,
     sqlite3_stmt *statement = NULL;
     *n_r = 0;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT i.row, CASE WHEN i.text <> '' THEN i.text ELSE i.title || ' ' || i.summary END"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT i.row, CASE WHEN i.text <> '' THEN i.text ELSE i.title || ' ' || i.summary END"
         " FROM incidents i LEFT JOIN dense d ON d.row = i.row AND d.model = ?1"
         " WHERE d.row IS NULL ORDER BY i.row DESC LIMIT ?2", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, model);
+        fl_db_bind(statement, 1, model);
         sqlite3_bind_int64(statement, 2, (int64_t)most);
     }
-    while (*n_r < most && fl_store_next(store, statement, &status, err)) {
+    while (*n_r < most && fl_db_next(&store->db, statement, &status, err)) {
         struct fl_dense_text *text = &out[(*n_r)++];
         text->row = sqlite3_column_int64(statement, 0);
-        text->text = fl_arena_str(arena, fl_store_text(statement, 1));
+        text->text = fl_arena_str(arena, fl_db_text(statement, 1));
         status = text->text.p ? FL_OK
                               : fl_fail(err, FL_NOMEM, "no memory for the texts of incidents");
     }
@@ -37,15 +37,15 @@ static enum fl_status put(struct fl_incidents *store, struct fl_str model, size_
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    enum fl_status status = fl_store_prepare(
-        store, "INSERT OR REPLACE INTO dense(row, model, dim, vector) SELECT row, ?2, ?3, ?4"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "INSERT OR REPLACE INTO dense(row, model, dim, vector) SELECT row, ?2, ?3, ?4"
         " FROM incidents WHERE row = ?1", &statement, err); /* it may be gone meanwhile */
     if (status == FL_OK) {
         sqlite3_bind_int64(statement, 1, at);
-        fl_store_bind(statement, 2, model);
+        fl_db_bind(statement, 2, model);
         sqlite3_bind_int64(statement, 3, (int64_t)dim);
         sqlite3_bind_blob64(statement, 4, vector, dim * sizeof *vector, SQLITE_STATIC);
-        status = fl_store_step(store, statement, &row, err);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -59,7 +59,7 @@ enum fl_status fl_dense_keep(struct fl_incidents *store, struct fl_str model, si
         return fl_fail(err, FL_LIMIT, "vectors of %zu numbers cannot be kept", dim);
     }
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
         for (size_t i = 0; status == FL_OK && i < n; i++) {
             status = put(store, model, dim, texts[i].row, vectors + i * dim, err);
@@ -75,13 +75,13 @@ static enum fl_status load(struct fl_incidents *store, struct fl_str model, size
                            struct fl_index *index, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT row, vector FROM dense WHERE model = ?1 AND dim = ?2", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT row, vector FROM dense WHERE model = ?1 AND dim = ?2", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, model);
+        fl_db_bind(statement, 1, model);
         sqlite3_bind_int64(statement, 2, (int64_t)dim);
     }
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         int64_t id = sqlite3_column_int64(statement, 0);
         const void *vector = sqlite3_column_blob(statement, 1);
         if (vector && (size_t)sqlite3_column_bytes(statement, 1) == dim * sizeof(float)) {

@@ -143,7 +143,7 @@ enum fl_status fl_incidents_import(struct fl_incidents *store, struct fl_str tex
     }
     fl_clock_format(fl_clock_wall_s(), reading.now);
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
         status = fl_store_end(store, take_lines(&reading, text, err), err);
     }
@@ -185,8 +185,8 @@ enum fl_status fl_incidents_export(struct fl_incidents *store, int fd, const cha
     sqlite3_stmt *statement = NULL;
     fl_buf_init(&writing.buf, EXPORT_CAP);
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i ORDER BY i.row", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT " FL_STORE_COLUMNS " FROM incidents i ORDER BY i.row", &statement, err);
     if (status == FL_OK) {
         status = fl_store_visit(store, statement, write_line, &writing, err);
     }
@@ -215,10 +215,10 @@ static enum fl_status seen_before(struct fl_incidents *store, const char *key, b
     sqlite3_stmt *statement = NULL;
     *seen_r = false;
     enum fl_status status =
-        fl_store_prepare(store, "SELECT 1 FROM meta WHERE key = ?1", &statement, err);
+        fl_db_prepare(&store->db, "SELECT 1 FROM meta WHERE key = ?1", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, fl_str_of(key));
-        status = fl_store_step(store, statement, seen_r, err);
+        fl_db_bind(statement, 1, fl_str_of(key));
+        status = fl_db_step(&store->db, statement, seen_r, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -229,12 +229,12 @@ static enum fl_status mark_seen(struct fl_incidents *store, const char *key, con
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    enum fl_status status = fl_store_prepare(
-        store, "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, fl_str_of(key));
-        fl_store_bind(statement, 2, fl_str_of(now));
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, fl_str_of(key));
+        fl_db_bind(statement, 2, fl_str_of(now));
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -253,7 +253,7 @@ static enum fl_status seed_text(struct fl_incidents *store, const char *seed_pat
         return status;
     }
     fl_clock_format(fl_clock_wall_s(), reading.now);
-    status = fl_store_begin(store, err);
+    status = fl_db_begin(&store->db, err);
     if (status != FL_OK) {
         return status;
     }

@@ -31,7 +31,7 @@ const struct fl_store_part fl_store_parts[FL_STORE_PARTS] = {
 void fl_store_row(sqlite3_stmt *statement, struct fl_incident *incident_r)
 {
     for (int i = 0; i < FL_STORE_PARTS; i++) {
-        *fl_store_part_mut(incident_r, (size_t)i) = fl_store_text(statement, i);
+        *fl_store_part_mut(incident_r, (size_t)i) = fl_db_text(statement, i);
     }
 }
 
@@ -137,14 +137,14 @@ enum fl_status fl_store_put_vector(struct fl_incidents *store, int64_t row, cons
 {
     sqlite3_stmt *statement = NULL;
     bool more = false;
-    enum fl_status status = fl_store_prepare(
-        store, "INSERT OR REPLACE INTO vectors(row, version, vector) VALUES(?1, ?2, ?3)",
+    enum fl_status status = fl_db_prepare(
+        &store->db, "INSERT OR REPLACE INTO vectors(row, version, vector) VALUES(?1, ?2, ?3)",
         &statement, err);
     if (status == FL_OK) {
         sqlite3_bind_int64(statement, 1, row);
         sqlite3_bind_int64(statement, 2, FL_EMBED_VERSION);
         sqlite3_bind_blob(statement, 3, vector, FL_EMBED_DIM * sizeof *vector, SQLITE_STATIC);
-        status = fl_store_step(store, statement, &more, err);
+        status = fl_db_step(&store->db, statement, &more, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -156,10 +156,10 @@ static enum fl_status run_with_id(struct fl_incidents *store, const char *sql, s
 {
     sqlite3_stmt *statement = NULL;
     *row_r = false;
-    enum fl_status status = fl_store_prepare(store, sql, &statement, err);
+    enum fl_status status = fl_db_prepare(&store->db, sql, &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, id);
-        status = fl_store_step(store, statement, row_r, err);
+        fl_db_bind(statement, 1, id);
+        status = fl_db_step(&store->db, statement, row_r, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -247,12 +247,12 @@ static enum fl_status write_row(struct fl_incidents *store, const struct fl_inci
 {
     sqlite3_stmt *statement = NULL;
     bool changed = false;
-    enum fl_status status = fl_store_prepare(store, put_sql(mode), &statement, err);
+    enum fl_status status = fl_db_prepare(&store->db, put_sql(mode), &statement, err);
     if (status == FL_OK) {
         for (int i = 0; i < FL_STORE_PARTS; i++) {
-            fl_store_bind(statement, i + 1, *fl_store_part(incident, (size_t)i));
+            fl_db_bind(statement, i + 1, *fl_store_part(incident, (size_t)i));
         }
-        status = fl_store_step(store, statement, &changed, err);
+        status = fl_db_step(&store->db, statement, &changed, err);
     }
     *row_r = changed ? sqlite3_column_int64(statement, 0) : 0;
     sqlite3_finalize(statement);
@@ -323,16 +323,8 @@ enum fl_status fl_incidents_open(const char *state_dir, const char *seed_path, b
         free(store);
         return fl_fail(err, FL_NOMEM, "no memory for the incidents");
     }
-    store->lock_fd = -1;
-    store->readonly = readonly && state_dir;
-    int n = state_dir ? snprintf(store->path, sizeof store->path, "%s/faultline.db", state_dir)
-                      : snprintf(store->path, sizeof store->path, "incidents in memory");
-    enum fl_status status =
-        n < (int)sizeof store->path
-            ? fl_store_open(store, state_dir, err)
-            : fl_fail(err, FL_LIMIT, "%.64s...: the path of the state folder is too long",
-                      state_dir);
-    if (status == FL_OK && seed_path && !store->readonly) {
+    enum fl_status status = fl_store_open(store, state_dir, readonly, err);
+    if (status == FL_OK && seed_path && !store->db.readonly) {
         status = fl_store_seed(store, seed_path, err);
     }
     if (status != FL_OK) {
@@ -367,7 +359,7 @@ static enum fl_status add_checked(struct fl_incidents *store, const struct fl_in
                                   struct fl_err *err)
 {
     bool taken = false;
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status != FL_OK) {
         return status;
     }
@@ -421,7 +413,7 @@ enum fl_status fl_incidents_put(struct fl_incidents *store, const struct fl_inci
     enum fl_status status = fl_store_check(&copy, "incident", &scratch, err);
     enter(store);
     if (status == FL_OK) {
-        status = fl_store_begin(store, err);
+        status = fl_db_begin(&store->db, err);
         if (status == FL_OK) {
             status = fl_store_end(store, fl_store_put(store, &copy, FL_STORE_IMPORT, err), err);
         }
@@ -437,13 +429,13 @@ enum fl_status fl_incidents_alike(struct fl_incidents *store, struct fl_str fing
     sqlite3_stmt *statement = NULL;
     bool row = false;
     enter(store);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT " FL_STORE_COLUMNS " FROM incidents i"
         " WHERE i.fingerprint = ?1 AND i.fingerprint <> ''"
         " ORDER BY i.outcome IN ('confirmed', 'resolved') DESC, i.row LIMIT 1", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, fingerprint);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, fingerprint);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     if (status == FL_OK && row) {
         fl_store_row(statement, incident_r);
@@ -466,18 +458,18 @@ static enum fl_status get_locked(struct fl_incidents *store, struct fl_str id,
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.id = ?1", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.id = ?1", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, id);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, id);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     if (status == FL_OK && !row) {
         struct fl_buf safe;
         fl_buf_init(&safe, 4096);
         fl_buf_add_safe(&safe,
                         (struct fl_str){id.p, id.n < FL_INCIDENT_ID ? id.n : FL_INCIDENT_ID});
-        status = fl_fail(err, FL_NOTFOUND, "%s: no incident %s", store->path, fl_buf_text(&safe));
+        status = fl_fail(err, FL_NOTFOUND, "%s: no incident %s", store->db.path, fl_buf_text(&safe));
         fl_buf_free(&safe);
     }
     if (status == FL_OK) {
@@ -502,7 +494,7 @@ enum fl_status fl_store_visit(struct fl_incidents *store, sqlite3_stmt *statemen
                               fl_incidents_visit visit, void *ctx, struct fl_err *err)
 {
     enum fl_status status = FL_OK;
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         struct fl_incident incident;
         fl_store_row(statement, &incident);
         status = visit(ctx, &incident, err);
@@ -515,8 +507,8 @@ enum fl_status fl_incidents_list(struct fl_incidents *store, struct fl_str cause
 {
     sqlite3_stmt *statement = NULL;
     enter(store);
-    enum fl_status status = fl_store_prepare(
-        store,
+    enum fl_status status = fl_db_prepare(
+        &store->db,
         cause.n ? "SELECT " FL_STORE_COLUMNS
                   " FROM incidents i WHERE i.cause = ?2 ORDER BY i.row DESC LIMIT ?1"
                 : "SELECT " FL_STORE_COLUMNS " FROM incidents i ORDER BY i.row DESC LIMIT ?1",
@@ -524,7 +516,7 @@ enum fl_status fl_incidents_list(struct fl_incidents *store, struct fl_str cause
     if (status == FL_OK) {
         sqlite3_bind_int64(statement, 1, limit ? (int64_t)limit : -1);
         if (cause.n) {
-            fl_store_bind(statement, 2, cause);
+            fl_db_bind(statement, 2, cause);
         }
         status = fl_store_visit(store, statement, visit, ctx, err);
     }
@@ -536,7 +528,7 @@ enum fl_status fl_incidents_count(struct fl_incidents *store, size_t *n_r, struc
 {
     int64_t n = 0;
     enter(store);
-    enum fl_status status = fl_store_number(store, "SELECT COUNT(*) FROM incidents", &n, err);
+    enum fl_status status = fl_db_number(&store->db, "SELECT COUNT(*) FROM incidents", &n, err);
     *n_r = (size_t)n;
     return leave(store, status);
 }
@@ -551,7 +543,7 @@ static enum fl_status forget_in(struct fl_incidents *store, struct fl_str id, st
             run_with_id(store, "DELETE FROM incidents WHERE id = ?1 RETURNING row", id, &row, err);
     }
     if (status == FL_OK && !row) {
-        return fl_fail(err, FL_NOTFOUND, "%s: no incident %.*s (see: incidents list)", store->path,
+        return fl_fail(err, FL_NOTFOUND, "%s: no incident %.*s (see: incidents list)", store->db.path,
                        (int)id.n, id.p);
     }
     if (status == FL_OK) {
@@ -559,7 +551,7 @@ static enum fl_status forget_in(struct fl_incidents *store, struct fl_str id, st
     }
     if (status == FL_OK) {
         /* Merges the search segments, which is what takes deleted words out of them. */
-        status = fl_store_exec(store, "INSERT INTO incidents_fts(incidents_fts) VALUES('optimize')",
+        status = fl_db_exec(&store->db, "INSERT INTO incidents_fts(incidents_fts) VALUES('optimize')",
                                err);
     }
     store->index_stale = true;
@@ -569,12 +561,12 @@ static enum fl_status forget_in(struct fl_incidents *store, struct fl_str id, st
 enum fl_status fl_incidents_forget(struct fl_incidents *store, struct fl_str id, struct fl_err *err)
 {
     enter(store);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
         status = fl_store_end(store, forget_in(store, id, err), err);
     }
     if (status == FL_OK) {
-        fl_store_flush(store);
+        fl_db_flush(&store->db);
     }
     return leave(store, status);
 }

@@ -77,9 +77,9 @@ static enum fl_status load_stored(struct fl_incidents *store, struct fl_arena *a
     if (!vectors) {
         return fl_fail(err, FL_NOMEM, "no memory for the index of incidents");
     }
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT row, version, vector FROM vectors ORDER BY row", &statement, err);
-    while (fl_store_next(store, statement, &status, err)) {
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT row, version, vector FROM vectors ORDER BY row", &statement, err);
+    while (fl_db_next(&store->db, statement, &status, err)) {
         rows[n] = sqlite3_column_int64(statement, 0);
         n += usable(statement, 1, vectors + n * FL_EMBED_DIM);
         if (n == BATCH) {
@@ -96,18 +96,18 @@ static enum fl_status load_missing(struct fl_incidents *store, struct fl_err *er
 {
     sqlite3_stmt *statement = NULL;
     enum fl_status status =
-        fl_store_prepare(store,
+        fl_db_prepare(&store->db,
                          "SELECT " FL_STORE_COLUMNS ", i.row, v.version, v.vector FROM incidents i"
                          " LEFT JOIN vectors v ON v.row = i.row",
                          &statement, err);
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         float vector[FL_EMBED_DIM];
         int64_t row = sqlite3_column_int64(statement, FL_STORE_PARTS);
         if (!usable(statement, FL_STORE_PARTS + 1, vector)) {
             struct fl_incident incident;
             fl_store_row(statement, &incident);
             status = fl_store_embed(&incident, vector, err);
-            if (status == FL_OK && !store->readonly) {
+            if (status == FL_OK && !store->db.readonly) {
                 status = fl_store_put_vector(store, row, vector, err);
             }
             if (status == FL_OK) {
@@ -134,7 +134,7 @@ static enum fl_status load_all(struct fl_incidents *store, bool repair, bool *co
     }
     fl_arena_free(&arena);
     if (status == FL_OK) {
-        status = fl_store_number(store, "SELECT COUNT(*) FROM incidents", &count, err);
+        status = fl_db_number(&store->db, "SELECT COUNT(*) FROM incidents", &count, err);
     }
     if (status == FL_OK && repair && fl_index_count(store->index) != (size_t)count) {
         status = load_missing(store, err);
@@ -146,14 +146,14 @@ static enum fl_status load_all(struct fl_incidents *store, bool repair, bool *co
 static enum fl_status rebuild(struct fl_incidents *store, struct fl_err *err)
 {
     bool complete = false;
-    enum fl_status status = fl_store_exec(store, "BEGIN", err);
+    enum fl_status status = fl_db_exec(&store->db, "BEGIN", err);
     if (status != FL_OK) {
         return status;
     }
-    status = load_all(store, store->readonly, &complete, err);
-    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    if (status == FL_OK && !complete && !store->readonly) {
-        status = fl_store_begin(store, err);
+    status = load_all(store, store->db.readonly, &complete, err);
+    sqlite3_exec(store->db.sql, "ROLLBACK", NULL, NULL, NULL);
+    if (status == FL_OK && !complete && !store->db.readonly) {
+        status = fl_db_begin(&store->db, err);
         if (status == FL_OK) {
             status = fl_store_end(store, load_all(store, true, &complete, err), err);
         }
@@ -162,7 +162,7 @@ static enum fl_status rebuild(struct fl_incidents *store, struct fl_err *err)
         status = fl_fail(err, FL_CORRUPT,
                          "%s: the table of vectors does not fit the incidents. Export them, move"
                          " the file away and import them again",
-                         store->path);
+                         store->db.path);
     }
     return status;
 }
@@ -170,7 +170,7 @@ static enum fl_status rebuild(struct fl_incidents *store, struct fl_err *err)
 static enum fl_status follow_table(struct fl_incidents *store, struct fl_err *err)
 {
     int64_t version = 0;
-    enum fl_status status = fl_store_number(store, "PRAGMA data_version", &version, err);
+    enum fl_status status = fl_db_number(&store->db, "PRAGMA data_version", &version, err);
     if (status != FL_OK ||
         (store->index && !store->index_stale && store->index_version == version)) {
         return status;
@@ -193,12 +193,12 @@ static enum fl_status count_words(struct fl_incidents *store, struct fl_words *w
 {
     sqlite3_stmt *statement = NULL;
     enum fl_status status =
-        fl_store_prepare(store, "SELECT doc FROM incidents_vocab WHERE term = ?1", &statement, err);
+        fl_db_prepare(&store->db, "SELECT doc FROM incidents_vocab WHERE term = ?1", &statement, err);
     for (size_t i = 0; i < words->n && status == FL_OK; i++) {
         bool row = false;
         struct fl_word *word = &words->list[i];
-        fl_store_bind(statement, 1, (struct fl_str){word->text, word->n});
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, (struct fl_str){word->text, word->n});
+        status = fl_db_step(&store->db, statement, &row, err);
         word->documents = row ? sqlite3_column_int64(statement, 0) : 0;
         sqlite3_reset(statement);
     }
@@ -261,15 +261,15 @@ static enum fl_status match_words(struct fl_incidents *store, struct fl_str quer
     sqlite3_stmt *statement = NULL;
     size_t rank = 0;
     enum fl_status status =
-        fl_store_prepare(store,
+        fl_db_prepare(&store->db,
                          "SELECT rowid FROM incidents_fts WHERE incidents_fts MATCH ?1"
                          " ORDER BY bm25(incidents_fts, 3.0, 2.0, 1.0, 2.0, 1.0), rowid LIMIT ?2",
                          &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, query);
+        fl_db_bind(statement, 1, query);
         sqlite3_bind_int64(statement, 2, (int64_t)most);
     }
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         int64_t found = sqlite3_column_int64(statement, 0);
         if (found != all->but) {
             rank_candidate(all, found, rank++, true);
@@ -324,13 +324,13 @@ static enum fl_status find_by_vector(struct fl_incidents *store, const float *ve
 static enum fl_status liken(struct fl_incidents *store, struct candidates *all, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.row = ?1", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.row = ?1", &statement, err);
     for (size_t i = 0; i < all->n && status == FL_OK; i++) {
         struct fl_incident incident;
         bool row = false;
         sqlite3_bind_int64(statement, 1, all->list[i].row);
-        status = fl_store_step(store, statement, &row, err);
+        status = fl_db_step(&store->db, statement, &row, err);
         if (status == FL_OK && row) {
             fl_store_row(statement, &incident);
             struct fl_str text = incident.text.n ? incident.text : incident.summary;
@@ -368,8 +368,8 @@ static enum fl_status read_hits(struct fl_incidents *store, const struct questio
                                 struct fl_hits *hits, struct fl_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.row = ?1", &statement, err);
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT " FL_STORE_COLUMNS " FROM incidents i WHERE i.row = ?1", &statement, err);
     for (size_t i = 0; i < all->n && hits->n < q->k && status == FL_OK; i++) {
         bool row = false;
         struct fl_hit *hit = &hits->list[hits->n];
@@ -378,7 +378,7 @@ static enum fl_status read_hits(struct fl_incidents *store, const struct questio
             continue;
         }
         sqlite3_bind_int64(statement, 1, all->list[i].row);
-        status = fl_store_step(store, statement, &row, err);
+        status = fl_db_step(&store->db, statement, &row, err);
         if (status == FL_OK && row) { /* gone meanwhile: not a hit */
             fl_store_row(statement, &hit->incident);
             row = q->loose || tells(&hit->incident);
@@ -402,10 +402,10 @@ static enum fl_status row_of(struct fl_incidents *store, struct fl_str id, int64
     sqlite3_stmt *statement = NULL;
     bool row = false;
     enum fl_status status =
-        fl_store_prepare(store, "SELECT row FROM incidents WHERE id = ?1", &statement, err);
+        fl_db_prepare(&store->db, "SELECT row FROM incidents WHERE id = ?1", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, id);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, id);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     *row_r = row ? sqlite3_column_int64(statement, 0) : 0;
     sqlite3_finalize(statement);

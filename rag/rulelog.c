@@ -20,15 +20,15 @@ enum fl_status fl_rulelog_change(struct fl_incidents *store, const struct fl_rul
     const struct fl_str entry[] = {time_or_now(c->time, now), c->actor, c->rule, c->was, c->now,
                                    c->reason};
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
-        status = fl_store_run(store, "INSERT INTO rule_journal(time, actor, rule, was, now, reason)"
+        status = fl_db_run(&store->db, "INSERT INTO rule_journal(time, actor, rule, was, now, reason)"
                      " VALUES(?, ?, ?, ?, ?, ?)", entry, 6, err);
         if (status == FL_OK && forget) {
-            status = fl_store_run(store, "DELETE FROM rule_use WHERE rule = ?", &c->rule, 1, err);
+            status = fl_db_run(&store->db, "DELETE FROM rule_use WHERE rule = ?", &c->rule, 1, err);
         }
         if (status == FL_OK && forget) {
-            status = fl_store_run(store, "DELETE FROM rule_total WHERE rule = ?", &c->rule, 1, err);
+            status = fl_db_run(&store->db, "DELETE FROM rule_total WHERE rule = ?", &c->rule, 1, err);
         }
         if (status == FL_OK && apply) {
             status = apply(ctx, err);
@@ -36,7 +36,7 @@ enum fl_status fl_rulelog_change(struct fl_incidents *store, const struct fl_rul
         status = fl_store_end(store, status, err);
     }
     if (status == FL_OK && forget) {
-        fl_store_flush(store);
+        fl_db_flush(&store->db);
     }
     pthread_mutex_unlock(&store->mutex);
     return status;
@@ -47,16 +47,16 @@ enum fl_status fl_rulelog_history(struct fl_incidents *store, struct fl_str rule
 {
     sqlite3_stmt *statement = NULL;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT time, actor, rule, was, now, reason FROM rule_journal"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT time, actor, rule, was, now, reason FROM rule_journal"
         " WHERE ?1 = '' OR rule = ?1 ORDER BY seq", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, rule);
+        fl_db_bind(statement, 1, rule);
     }
-    while (fl_store_next(store, statement, &status, err)) {
-        const struct fl_rule_change c = {fl_store_text(statement, 0), fl_store_text(statement, 1),
-                                         fl_store_text(statement, 2), fl_store_text(statement, 3),
-                                         fl_store_text(statement, 4), fl_store_text(statement, 5)};
+    while (fl_db_next(&store->db, statement, &status, err)) {
+        const struct fl_rule_change c = {fl_db_text(statement, 0), fl_db_text(statement, 1),
+                                         fl_db_text(statement, 2), fl_db_text(statement, 3),
+                                         fl_db_text(statement, 4), fl_db_text(statement, 5)};
         status = visit(ctx, &c, err);
     }
     sqlite3_finalize(statement);
@@ -85,26 +85,26 @@ static enum fl_status note_use(struct fl_incidents *store, const struct fl_rule_
     char now[21];
     const struct fl_str texts[] = {use->rule, use->job,    use->name,
                                    use->state, use->sample, time_or_now(use->seen, now)};
-    enum fl_status status = fl_store_run(store, before[0], texts, 1, err);
+    enum fl_status status = fl_db_run(&store->db, before[0], texts, 1, err);
     for (size_t i = 1; status == FL_OK && i < 3; i++) {
-        status = fl_store_run(store, before[i], texts, 2, err);
+        status = fl_db_run(&store->db, before[i], texts, 2, err);
     }
     sqlite3_stmt *statement = NULL;
     bool row = false;
     if (status == FL_OK) {
-        status = fl_store_prepare(store, put_use, &statement, err);
+        status = fl_db_prepare(&store->db, put_use, &statement, err);
     }
     if (status == FL_OK) {
         for (int i = 0; i < 6; i++) {
-            fl_store_bind(statement, i + 1, texts[i]);
+            fl_db_bind(statement, i + 1, texts[i]);
         }
         sqlite3_bind_int64(statement, 7, use->lines);
         sqlite3_bind_int64(statement, 8, use->telling);
         sqlite3_bind_int64(statement, 9, use->total);
-        status = fl_store_step(store, statement, &row, err);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     sqlite3_finalize(statement);
-    return status == FL_OK ? fl_store_run(store, after[0], texts, 2, err) : status;
+    return status == FL_OK ? fl_db_run(&store->db, after[0], texts, 2, err) : status;
 }
 
 static enum fl_status prune(struct fl_incidents *store, struct fl_str rule, struct fl_err *err)
@@ -112,14 +112,14 @@ static enum fl_status prune(struct fl_incidents *store, struct fl_str rule, stru
     char sql[200];
     snprintf(sql, sizeof sql, "DELETE FROM rule_use WHERE rule = ?1 AND row NOT IN (SELECT row FROM"
              " rule_use WHERE rule = ?1 ORDER BY row DESC LIMIT %d)", FL_USES_KEPT);
-    return fl_store_run(store, sql, &rule, 1, err);
+    return fl_db_run(&store->db, sql, &rule, 1, err);
 }
 
 enum fl_status fl_rulelog_use(struct fl_incidents *store, const struct fl_rule_use *uses, size_t n,
                               struct fl_err *err)
 {
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
         for (size_t i = 0; status == FL_OK && i < n; i++) {
             status = note_use(store, &uses[i], err);
@@ -138,18 +138,18 @@ enum fl_status fl_rulelog_uses(struct fl_incidents *store, struct fl_str rule, s
 {
     sqlite3_stmt *statement = NULL;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT rule, job, name, state, lines, telling, total, sample, seen FROM rule_use"
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT rule, job, name, state, lines, telling, total, sample, seen FROM rule_use"
         " WHERE rule = ?1 ORDER BY row DESC LIMIT ?2", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, rule);
+        fl_db_bind(statement, 1, rule);
         sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
     }
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         const struct fl_rule_use use = {
-            fl_store_text(statement, 0), fl_store_text(statement, 1), fl_store_text(statement, 2), fl_store_text(statement, 3),
+            fl_db_text(statement, 0), fl_db_text(statement, 1), fl_db_text(statement, 2), fl_db_text(statement, 3),
             (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5),
-            (long)sqlite3_column_int64(statement, 6), fl_store_text(statement, 7), fl_store_text(statement, 8)};
+            (long)sqlite3_column_int64(statement, 6), fl_db_text(statement, 7), fl_db_text(statement, 8)};
         status = visit(ctx, &use, err);
     }
     sqlite3_finalize(statement);
@@ -178,12 +178,12 @@ enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule,
     bool row = false;
     *record_r = (struct fl_rule_record){0};
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(store, record_sql, &statement, err);
+    enum fl_status status = fl_db_prepare(&store->db, record_sql, &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, rule);
-        fl_store_bind(statement, 2, job);
-        fl_store_bind(statement, 3, name);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, rule);
+        fl_db_bind(statement, 2, job);
+        fl_db_bind(statement, 3, name);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     if (status == FL_OK && row) {
         long *const numbers[] = {&record_r->all_jobs, &record_r->all_lines, &record_r->jobs,
@@ -193,7 +193,7 @@ enum fl_status fl_rulelog_record(struct fl_incidents *store, struct fl_str rule,
             *numbers[i] = (long)sqlite3_column_int64(statement, i);
         }
         record_r->most = sqlite3_column_double(statement, 7);
-        struct fl_str seen = fl_store_text(statement, 8);
+        struct fl_str seen = fl_db_text(statement, 8);
         snprintf(record_r->last_seen, sizeof record_r->last_seen, "%.*s", (int)seen.n, seen.p);
     }
     sqlite3_finalize(statement);
@@ -208,14 +208,14 @@ enum fl_status fl_rulelog_idle(struct fl_incidents *store, struct fl_str rule, l
     bool row = false;
     *days_r = -1;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT coalesce(strftime('%s', max(t)), 0) FROM ("
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT coalesce(strftime('%s', max(t)), 0) FROM ("
         "SELECT max(time) t FROM verdicts WHERE rule = ?1 UNION ALL "
         "SELECT max(time) FROM rule_journal WHERE rule = ?1 UNION ALL "
         "SELECT max(seen) FROM rule_use WHERE rule = ?1)", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, rule);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, rule);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     int64_t last = status == FL_OK && row ? sqlite3_column_int64(statement, 0) : 0;
     *days_r = last > 0 ? (long)((fl_clock_wall_s() - last) / 86400) : -1;

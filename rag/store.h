@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The database under incidents.h, shared by the files of this room and by nobody else: opening and
- * schema, transactions that several processes may attempt at once, rows to incidents, and the
- * index of vectors that follows the table.
+/* The database under incidents.h, shared by the files of this room and by nobody else: its schema,
+ * rows to incidents, and the index of vectors that follows the table.
  *
  * Schema 3 of faultline.db (PRAGMA user_version):
  *   meta(key, value)        "seeds <hash of the seed file>" -> time of its import
@@ -14,25 +13,19 @@
  *   endpoints, answers, spending  see asked.h (since 3)
  *   incidents_fts, incidents_vocab  FTS5 over title, summary, text, cause, stack
  *
- * Locks, in this order: mutex (threads of one store), faultline.db.lock (flock; one writing
- * process), SQLite's own. The file lock is there because SQLite before 3.51.3 can damage a WAL when
- * two connections write and checkpoint at the same moment. */
+ * Locks, in this order: mutex (threads of one store), then those of db.h. */
 #pragma once
+#include "rag/db.h"
 #include "rag/incidents.h"
 #include "rag/index.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 
-enum { FL_STORE_SCHEMA = 3, FL_STORE_BUSY_MS = 5000 };
+enum { FL_STORE_SCHEMA = 3 };
 
 struct fl_incidents {
-    sqlite3 *db;
-    char path[4096]; /* what messages call it */
+    struct fl_db db;
     pthread_mutex_t mutex;
-    int lock_fd; /* -1: in memory or read-only */
-    bool readonly;
-    bool wrote;
     struct fl_index *index; /* NULL until the first search */
     int64_t index_version;  /* PRAGMA data_version it was built at */
     bool index_stale;
@@ -40,41 +33,13 @@ struct fl_incidents {
 
 enum fl_store_mode { FL_STORE_ADD, FL_STORE_IMPORT, FL_STORE_SEED };
 
-/* Turns the last SQLite error into a status and a message with the remedy. */
-enum fl_status fl_store_fail(struct fl_incidents *store, const char *doing, struct fl_err *err);
-
-enum fl_status fl_store_open(struct fl_incidents *store, const char *state_dir,
+enum fl_status fl_store_open(struct fl_incidents *store, const char *state_dir, bool readonly,
                              struct fl_err *err) FL_MUST_USE;
 void fl_store_close(struct fl_incidents *store);
 
-/* A write transaction. Each begin is followed by one end, which commits when status is FL_OK
- * and rolls back otherwise; it returns the status of the whole. */
-enum fl_status fl_store_begin(struct fl_incidents *store, struct fl_err *err) FL_MUST_USE;
+/* fl_db_end; what was rolled back leaves the index behind. */
 enum fl_status fl_store_end(struct fl_incidents *store, enum fl_status status,
                             struct fl_err *err) FL_MUST_USE;
-
-/* Empties the WAL into the file, so that deleted bytes are gone from both; best effort. */
-void fl_store_flush(struct fl_incidents *store);
-
-enum fl_status fl_store_prepare(struct fl_incidents *store, const char *sql,
-                                sqlite3_stmt **statement_r, struct fl_err *err) FL_MUST_USE;
-/* FL_OK with *row_r saying whether there was a row. */
-enum fl_status fl_store_step(struct fl_incidents *store, sqlite3_stmt *statement, bool *row_r,
-                             struct fl_err *err) FL_MUST_USE;
-/* Steps to the next row: true while there is one and nothing went wrong. For loops over rows:
- * while (fl_store_next(store, statement, &status, err)) { ... status = ...; } */
-bool fl_store_next(struct fl_incidents *store, sqlite3_stmt *statement, enum fl_status *status,
-                   struct fl_err *err);
-enum fl_status fl_store_exec(struct fl_incidents *store, const char *sql,
-                             struct fl_err *err) FL_MUST_USE;
-enum fl_status fl_store_number(struct fl_incidents *store, const char *sql, int64_t *value_r,
-                               struct fl_err *err) FL_MUST_USE;
-void fl_store_bind(sqlite3_stmt *statement, int at, struct fl_str s);
-/* Borrowed until the next step. */
-struct fl_str fl_store_text(sqlite3_stmt *statement, int at);
-/* Runs a statement whose parameters are texts. */
-enum fl_status fl_store_run(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
-                            int n, struct fl_err *err) FL_MUST_USE;
 
 /* The parts of an incident, in the order of the columns below: one table drives binding, reading,
  * checking and JSON. */

@@ -15,8 +15,8 @@ static enum fl_status write_given(struct fl_incidents *store, const struct fl_gi
     fl_clock_format(fl_clock_wall_s(), now);
     const struct fl_str texts[] = {g->job,   g->name,   fl_str_of(now), g->incident,
                                    g->cause, g->method, g->rule,        g->model};
-    enum fl_status status = fl_store_prepare(
-        store,
+    enum fl_status status = fl_db_prepare(
+        &store->db,
         "INSERT INTO verdicts(job, name, time, incident, cause, method, rule, model, confidence,"
         " calls, asked, answered, seconds) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
         " ?13) ON CONFLICT(job) DO UPDATE SET name = ?2, time = ?3, incident = ?4, cause = ?5,"
@@ -25,7 +25,7 @@ static enum fl_status write_given(struct fl_incidents *store, const struct fl_gi
         " feedback = CASE WHEN cause = ?5 THEN feedback ELSE '' END",
         &statement, err);
     for (int i = 0; status == FL_OK && i < 8; i++) {
-        fl_store_bind(statement, i + 1, texts[i]);
+        fl_db_bind(statement, i + 1, texts[i]);
     }
     if (status == FL_OK) {
         sqlite3_bind_double(statement, 9, g->confidence);
@@ -33,7 +33,7 @@ static enum fl_status write_given(struct fl_incidents *store, const struct fl_gi
         sqlite3_bind_int64(statement, 11, g->asked);
         sqlite3_bind_int64(statement, 12, g->answered);
         sqlite3_bind_double(statement, 13, g->seconds);
-        status = fl_store_step(store, statement, &row, err);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -43,7 +43,7 @@ enum fl_status fl_verdicts_keep(struct fl_incidents *store, const struct fl_give
                                 struct fl_err *err)
 {
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
         status = fl_store_end(store, write_given(store, given, err), err);
     }
@@ -59,18 +59,18 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
     *out = (struct fl_seen){.jobs = 0};
     pthread_mutex_lock(&store->mutex);
     enum fl_status status =
-        fl_store_prepare(store, "SELECT COUNT(*), coalesce(min(time), ''), coalesce(strftime('%s', m.t), 0),"
+        fl_db_prepare(&store->db, "SELECT COUNT(*), coalesce(min(time), ''), coalesce(strftime('%s', m.t), 0),"
                          " coalesce(m.c, 0), coalesce(strftime('%s', max(CASE WHEN cause = '' AND"
                          " calls > 0 THEN time END)), 0) FROM verdicts LEFT JOIN (SELECT max(time) t,"
                          " confidence c FROM verdicts WHERE incident = ?1 AND method = 'model') m"
                          " WHERE incident = ?1 AND job <> ?2", &statement, err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, incident);
-        fl_store_bind(statement, 2, but);
-        status = fl_store_step(store, statement, &row, err);
+        fl_db_bind(statement, 1, incident);
+        fl_db_bind(statement, 2, but);
+        status = fl_db_step(&store->db, statement, &row, err);
     }
     if (status == FL_OK && row) {
-        struct fl_str first = fl_store_text(statement, 1);
+        struct fl_str first = fl_db_text(statement, 1);
         out->jobs = (long)sqlite3_column_int64(statement, 0);
         snprintf(out->first, sizeof out->first, "%.*s", (int)first.n, first.p);
         out->modelled = sqlite3_column_int64(statement, 2);
@@ -86,10 +86,10 @@ static enum fl_status mark(struct fl_incidents *store, const char *sql, const st
                            int n, long *n_r, struct fl_err *err)
 {
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_begin(store, err);
+    enum fl_status status = fl_db_begin(&store->db, err);
     if (status == FL_OK) {
-        status = fl_store_run(store, sql, texts, n, err);
-        *n_r = status == FL_OK ? sqlite3_changes(store->db) : 0;
+        status = fl_db_run(&store->db, sql, texts, n, err);
+        *n_r = status == FL_OK ? sqlite3_changes(store->db.sql) : 0;
         status = fl_store_end(store, status, err);
     }
     pthread_mutex_unlock(&store->mutex);
@@ -115,14 +115,14 @@ enum fl_status fl_verdicts_count(struct fl_incidents *store, fl_verdicts_visit v
 {
     sqlite3_stmt *statement = NULL;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store,
+    enum fl_status status = fl_db_prepare(
+        &store->db,
         "SELECT cause, method, COUNT(*), SUM(feedback = 'correct'), SUM(feedback = 'wrong'),"
         " SUM(retracted) FROM verdicts GROUP BY cause, method ORDER BY COUNT(*) DESC, cause, method",
         &statement, err);
-    while (fl_store_next(store, statement, &status, err)) {
+    while (fl_db_next(&store->db, statement, &status, err)) {
         const struct fl_verdict_count count = {
-            fl_store_text(statement, 0), fl_store_text(statement, 1),
+            fl_db_text(statement, 0), fl_db_text(statement, 1),
             (long)sqlite3_column_int64(statement, 2), (long)sqlite3_column_int64(statement, 3),
             (long)sqlite3_column_int64(statement, 4), (long)sqlite3_column_int64(statement, 5)};
         status = visit(ctx, &count, err);
@@ -139,14 +139,14 @@ enum fl_status fl_verdicts_rules(struct fl_incidents *store, struct fl_str incid
     sqlite3_stmt *statement = NULL;
     *n_r = 0;
     pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_store_prepare(
-        store, "SELECT DISTINCT rule FROM verdicts WHERE incident = ?1 AND rule <> ''", &statement,
+    enum fl_status status = fl_db_prepare(
+        &store->db, "SELECT DISTINCT rule FROM verdicts WHERE incident = ?1 AND rule <> ''", &statement,
         err);
     if (status == FL_OK) {
-        fl_store_bind(statement, 1, incident);
+        fl_db_bind(statement, 1, incident);
     }
-    while (*n_r < most && fl_store_next(store, statement, &status, err)) {
-        rules[*n_r] = fl_arena_str(arena, fl_store_text(statement, 0));
+    while (*n_r < most && fl_db_next(&store->db, statement, &status, err)) {
+        rules[*n_r] = fl_arena_str(arena, fl_db_text(statement, 0));
         status = rules[(*n_r)++].p ? FL_OK : fl_fail(err, FL_NOMEM, "no memory");
     }
     sqlite3_finalize(statement);

@@ -155,7 +155,7 @@ TEST(the_journal_is_only_added_to)
     static const char *const bad[] = {"DELETE FROM rule_journal",
                                       "UPDATE rule_journal SET actor = 'nobody'"};
     for (size_t i = 0; i < 2; i++) {
-        CHECK(fl_store_exec(store, bad[i], NULL) != FL_OK);
+        CHECK(fl_db_exec(&store->db, bad[i], NULL) != FL_OK);
     }
     fl_incidents_close(store);
     struct fl_buf text;
@@ -544,7 +544,7 @@ TEST(an_older_database_gets_the_tables)
     CHECK_EQ_INT(fl_incidents_open(state, NULL, false, &store, NULL), FL_OK);
     CHECK_EQ_INT(fl_incidents_import(store, FL_LIT("{\"id\": \"inc-1\", \"title\": \"t\"}"), "x", &n,
                                      NULL), FL_OK);
-    CHECK_EQ_INT(fl_store_exec(store, "DROP TABLE rule_journal; DROP TABLE rule_use;"
+    CHECK_EQ_INT(fl_db_exec(&store->db, "DROP TABLE rule_journal; DROP TABLE rule_use;"
                                " DROP TABLE rule_total; DROP INDEX incidents_fingerprint;"
                                " ALTER TABLE incidents DROP COLUMN fingerprint;"
                                " DROP TABLE verdicts; DROP TABLE endpoints; DROP TABLE answers;"
