@@ -99,7 +99,7 @@ static const char *findings_in_words(struct fl_result *r, struct fl_str denied)
 static bool take_answer(struct fl_result *r, const struct fl_ask_answer *a)
 {
     struct fl_verdict *v = &r->verdict;
-    const struct fl_cause *cause = fl_taxonomy_find(&r->book.taxonomy, a->cause);
+    const struct fl_cause *cause = fl_taxonomy_find(&r->book->taxonomy, a->cause);
     struct fl_hypothesis h = {.cause = cause, .score = a->confidence,
                               .confidence = a->confidence, .summary = a->summary};
     const char **steps = fl_arena_alloc(&r->arena, (a->recovery_n + 1) * sizeof *steps);
@@ -146,14 +146,14 @@ static void learn(struct fl_result *r, const struct fl_config *config,
         status = fl_derive(&fl_mine_prefixes, p.sample, &pattern, &err);
         p.pattern = fl_buf_str(&pattern);
         if (status == FL_OK) {
-            status = fl_life_propose(config, r->book.set, &p, id, &err);
+            status = fl_life_propose(config, r->book->set, &p, id, &err);
         }
     }
     if (status == FL_OK) {
         fl_log(FL_LOG_INFO, "rule %s proposed (see: faultline rules show %s)", id, id);
     }
     if (status == FL_OK || status == FL_CONFLICT) {
-        fl_life_agree(config, r->book.set, id, &r->identity);
+        fl_life_agree(config, r->book->set, id, &r->identity);
     } else {
         fl_log(FL_LOG_WARN, "%s", err.msg);
     }
@@ -181,7 +181,7 @@ static enum fl_status ask(const struct fl_config *config, struct fl_result *r,
                           struct fl_asking *asking, struct fl_ask_answer *answer,
                           struct fl_err *err)
 {
-    const struct fl_taxonomy *t = &r->book.taxonomy;
+    const struct fl_taxonomy *t = &r->book->taxonomy;
     struct fl_str denied = denied_cause(r);
     const char **causes = fl_arena_alloc(&r->arena, (t->n + 1) * sizeof *causes);
     struct fl_ask question = {.lines = r->telling.lines, .lines_n = r->telling.n,

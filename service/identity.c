@@ -36,13 +36,19 @@ static void kind_of(struct fl_str path, char out[static FL_IDENTITY_NAME])
     fl_buf_free(&clean);
 }
 
-void fl_identity_of(struct fl_job *job, struct fl_identity *out)
+void fl_identity_of(struct fl_job *job, const char *given, struct fl_identity *out)
 {
     uint32_t n = 0;
     const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(job), &n);
-    uint64_t hash = 0;
+    uint64_t hash = given ? fl_hash(fl_str_of(given), 0) : 0;
     *out = (struct fl_identity){.lines = 0};
+    if (given) {
+        kind_of(fl_str_of(given), out->name);
+    }
     for (uint32_t i = 0; i < n; i++) {
+        out->lines += streams[i].lines;
+    }
+    for (uint32_t i = 0; !given && i < n; i++) {
         char *real = realpath(streams[i].path, NULL);
         hash = fl_hash(fl_str_of(real ? real : streams[i].path), hash);
         if (!real) { /* standard input: by its size */
@@ -53,7 +59,6 @@ void fl_identity_of(struct fl_job *job, struct fl_identity *out)
             kind_of(fl_str_of(real ? real : streams[i].name), out->name);
         }
         free(real);
-        out->lines += streams[i].lines;
     }
     snprintf(out->job, sizeof out->job, "%016llx", (unsigned long long)hash);
 }

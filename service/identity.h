@@ -12,4 +12,5 @@ struct fl_identity {
     long lines; /* of all its streams */
 };
 
-void fl_identity_of(struct fl_job *job, struct fl_identity *out);
+/* given: what it is called, NULL when only its logs tell. */
+void fl_identity_of(struct fl_job *job, const char *given, struct fl_identity *out);

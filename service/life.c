@@ -294,7 +294,7 @@ static void suspend(struct counting *c, const struct fl_rule *rule, const struct
     snprintf(reason, sizeof reason, "dropped %.0f %% of the lines of a job, before at most %.1f %%",
              100.0 * (double)use->lines / (double)(use->total ? use->total : 1),
              100.0 * record->most);
-    if (fl_life_change(c->config, c->result->book.set, rule->id, FL_LIFE_SUSPEND, "faultline",
+    if (fl_life_change(c->config, c->result->book->set, rule->id, FL_LIFE_SUSPEND, "faultline",
                        reason, NULL, &err) == FL_OK) {
         snprintf(words, sizeof words, "learned rule %s %s: suspended (look: faultline rules show %s)",
                  rule->id, reason, rule->id);
@@ -312,7 +312,7 @@ static void activate(struct counting *c, const struct fl_rule *rule,
     char reason[160];
     snprintf(reason, sizeof reason, "proved in shadow: %ld lines in %ld jobs of %ld names, none telling",
              record->lines, record->jobs, record->names);
-    if (fl_life_change(c->config, c->result->book.set, rule->id, FL_LIFE_ACTIVATE, "faultline",
+    if (fl_life_change(c->config, c->result->book->set, rule->id, FL_LIFE_ACTIVATE, "faultline",
                        reason, NULL, &err) == FL_OK) {
         fl_log(FL_LOG_INFO, "learned rule %s is active now (%s)", rule->id, reason);
     } else {

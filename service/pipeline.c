@@ -21,6 +21,12 @@ static enum fl_status read_streams(const struct fl_request *request, struct fl_j
         fl_diagnosis_end(fl_job_diagnosis(job));
         return status;
     }
+    if (request->elsewhere) {
+        status = request->elsewhere->read(request->elsewhere->ctx, job, err);
+        if (status != FL_OK) {
+            return status;
+        }
+    }
     for (size_t i = 0; i < request->paths_n; i++) {
         struct fl_err one = {0};
         status = fl_job_read(job, request->paths[i], &read, &one);
@@ -67,16 +73,22 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     *out = (struct fl_result){.job = NULL};
     fl_arena_init(&out->arena, 64 << 20);
     const char *state = request->config->value[FL_SET_STATE];
-    enum fl_status status =
-        fl_rulebook_open_part(state, !request->config->no_learned,
-                              request->config->without_rules, &out->book, err);
+    enum fl_status status = FL_OK;
+    out->book = request->book ? request->book : &out->own_book;
+    out->id = request->id;
+    out->store = request->store;
+    out->owns_store = !request->store;
+    if (!request->book) {
+        status = fl_rulebook_open_part(state, !request->config->no_learned,
+                                       request->config->without_rules, &out->own_book, err);
+    }
     if (status == FL_OK) {
-        status = fl_pipeline_judge(&out->book, request, &out->job, &out->verdict, err);
+        status = fl_pipeline_judge(out->book, request, &out->job, &out->verdict, err);
     }
     if (status != FL_OK) {
         return status;
     }
-    fl_identity_of(out->job, &out->identity);
+    fl_identity_of(out->job, request->id, &out->identity);
     if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
         fl_recall(request->config, out); /* retrieve: what looked like this before */
     }
@@ -96,7 +108,9 @@ void fl_pipeline_keep(struct fl_result *result)
 void fl_result_free(struct fl_result *result)
 {
     fl_job_free(result->job);
-    fl_incidents_close(result->store);
-    fl_rulebook_close(&result->book);
+    if (result->owns_store) {
+        fl_incidents_close(result->store);
+    }
+    fl_rulebook_close(&result->own_book);
     fl_arena_free(&result->arena);
 }

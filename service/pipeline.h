@@ -9,10 +9,21 @@
 #include "service/rulebook.h"
 #include "service/telling.h"
 
+/* Streams that are no files: feeds them into the job (fl_feed_open ...). */
+struct fl_streams_elsewhere {
+    enum fl_status (*read)(void *ctx, struct fl_job *job, struct fl_err *err);
+    void *ctx;
+};
+
 struct fl_request {
     const char *const *paths;
     size_t paths_n;
+    const struct fl_streams_elsewhere *elsewhere; /* NULL: all are at the paths */
     const struct fl_config *config;
+    /* What a program that judges many jobs holds open for all of them; NULL: opened for this one. */
+    const struct fl_rulebook *book;
+    struct fl_incidents *store;
+    const char *id; /* of the job, if its paths are not it; NULL */
     const struct fl_follow *follow; /* NULL: read once */
     const struct fl_watch *watch;   /* NULL: nobody looks on */
 };
@@ -21,9 +32,12 @@ enum { FL_SIMILAR_MAX = 3, FL_WARNINGS_MAX = 8 };
 
 struct fl_result {
     struct fl_arena arena;
-    struct fl_rulebook book;
+    const char *id; /* of the request */
+    const struct fl_rulebook *book;
+    struct fl_rulebook own_book;
     struct fl_job *job;
     struct fl_incidents *store;
+    bool owns_store;
     struct fl_verdict verdict;
     struct fl_identity identity;
     struct fl_telling telling; /* of a job that is not healthy */

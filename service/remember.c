@@ -19,7 +19,8 @@ static void open_store(const struct fl_config *config, struct fl_result *r)
     char path[FL_PATHS_BYTES];
     const char *state = config->value[FL_SET_STATE];
     const char *seeds = fl_paths_data("data/incidents.jsonl", path);
-    enum fl_status status = fl_incidents_open(state, seeds, false, &r->store, &err);
+    enum fl_status status =
+        r->store ? FL_OK : fl_incidents_open(state, seeds, false, &r->store, &err);
     r->keeps = status == FL_OK && state && !config->forgets;
     if (status != FL_OK && state) {
         fl_log(FL_LOG_WARN, "%s (going on with the shipped incidents only)", err.msg);
@@ -56,7 +57,7 @@ static struct fl_str summary_of(struct fl_result *r, const struct fl_incident *i
 static void adopt(struct fl_result *r, const struct fl_incident *in, double similarity)
 {
     struct fl_verdict *v = &r->verdict;
-    const struct fl_cause *cause = fl_taxonomy_find(&r->book.taxonomy, in->cause);
+    const struct fl_cause *cause = fl_taxonomy_find(&r->book->taxonomy, in->cause);
     if (!cause || r->telling.best_n == 0) {
         return;
     }

@@ -33,7 +33,7 @@ static void write_job(struct fl_jw *w, const struct fl_result *r)
     const struct fl_stream *streams = fl_diagnosis_streams(fl_job_diagnosis(r->job), &n);
     fl_jw_key(w, "job");
     fl_jw_begin(w, '{');
-    fl_jw_key_text(w, "id", n ? streams[0].name : "");
+    fl_jw_key_text(w, "id", r->id ? r->id : n ? streams[0].name : "");
     fl_jw_key(w, "streams");
     fl_jw_begin(w, '[');
     for (uint32_t i = 0; i < n; i++) {

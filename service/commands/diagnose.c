@@ -73,7 +73,7 @@ static void learn(const struct fl_result *r, const struct fl_request *request)
     fl_buf_init(&text, 64 << 10);
     fl_buf_init(&evidence, 1 << 20);
     add_evidence(&r->verdict, &evidence);
-    struct fl_routine_request what = {.set = r->book.set,
+    struct fl_routine_request what = {.set = r->book->set,
                                       .config = request->config,
                                       .job = request->paths[0],
                                       .healthy = r->verdict.outcome == FL_OUTCOME_HEALTHY,
