@@ -92,10 +92,13 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     if (out->verdict.outcome != FL_OUTCOME_HEALTHY) {
         fl_recall(request->config, out); /* retrieve: what looked like this before */
     }
-    if (out->verdict.outcome == FL_OUTCOME_UNKNOWN && fl_consult_wanted(request->config)) {
+    if (out->verdict.outcome == FL_OUTCOME_UNKNOWN && !request->goes_on &&
+        fl_consult_wanted(request->config)) {
         fl_consult(request->config, out); /* ask, ground, learn; the verdict stands if it fails */
     }
-    fl_life_count(request->config, out);
+    if (!request->goes_on) {
+        fl_life_count(request->config, out);
+    }
     out->seconds = (double)(fl_clock_mono_us() - start) / 1e6;
     return FL_OK;
 }

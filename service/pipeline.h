@@ -24,6 +24,7 @@ struct fl_request {
     const struct fl_rulebook *book;
     struct fl_incidents *store;
     const char *id; /* of the job, if its paths are not it; NULL */
+    bool goes_on;   /* the job has not ended: nobody is asked, nothing is counted */
     const struct fl_follow *follow; /* NULL: read once */
     const struct fl_watch *watch;   /* NULL: nobody looks on */
 };

@@ -20,6 +20,13 @@ int64_t fl_clock_wall_s(void)
     return (int64_t)time(NULL);
 }
 
+int64_t fl_clock_wall_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 void fl_clock_format(int64_t wall_s, char out[static 21])
 {
     time_t t = (time_t)wall_s;

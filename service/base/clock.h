@@ -12,5 +12,8 @@ int64_t fl_clock_mono_us(void);
 /* Seconds since 1970, UTC. */
 int64_t fl_clock_wall_s(void);
 
+/* Milliseconds since 1970, UTC. */
+int64_t fl_clock_wall_ms(void);
+
 /* "2026-11-21T14:03:09Z" for seconds since 1970. */
 void fl_clock_format(int64_t wall_s, char out[static 21]);
