@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The service: everything that `faultline serve` holds open, started and stopped in order.
+ *
+ *   push ─► decode ─► writer ─► jobs.db ─► triage ─► verdict ─► hub (events, who waits), notices, metrics
+ *
+ * Threads: those of the server, the writer, the triage, the hub and the notices. */
+#pragma once
+#include "service/config.h"
+
+struct fl_serve;
+
+struct fl_serve_options {
+    const struct fl_config *config; /* with a state folder */
+    const char *listen;
+    bool insecure; /* no tokens, though others can reach it */
+    int rest_s;    /* a job without news for so long is judged for good */
+};
+
+/* FL_DENIED: it would be open to others; FL_CONFLICT: another one has the state folder. */
+enum fl_status fl_serve_start(const struct fl_serve_options *options, struct fl_serve **out,
+                              struct fl_err *err) FL_MUST_USE;
+int fl_serve_port(const struct fl_serve *serve);
+/* Tokens and rules anew. What cannot be read leaves the old ones in force. */
+enum fl_status fl_serve_reload(struct fl_serve *serve, struct fl_err *err) FL_MUST_USE;
+/* What came in is answered and written first. */
+void fl_serve_stop(struct fl_serve *serve);
