@@ -22,7 +22,7 @@ enum { FL_SIMILAR_MAX = 3, FL_WARNINGS_MAX = 8 };
 struct fl_result {
     struct fl_arena arena;
     struct fl_rulebook book;
-    struct fl_job *job;
+    struct fl_job *job; /* there with its book before a line is read: who follows may look at both */
     struct fl_incidents *store;
     struct fl_verdict verdict;
     struct fl_identity identity;
