@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEADY = 2, QUIET_DOUBLINGS = 6, ARENA_CAP = 1 << 20 };
+enum { STEADY = 2, STEADY_SIGNAL = 5, QUIET_DOUBLINGS = 6, ARENA_CAP = 1 << 20 };
 
 static const int64_t second_us = 1000000;
 static const int64_t quiet_us = 300 * 1000000LL;
@@ -126,11 +126,15 @@ static void take(struct fl_live *live, const struct fl_live_matter *matter)
     h->found = true;
 }
 
-static void settle(struct fl_live *live, struct held *h, int64_t now_us)
+static void settle(struct fl_live *live, struct held *h, bool fresh, int64_t now_us)
 {
+    bool of_metric = h->matter.signal.metric != NULL;
+    if (of_metric && !fresh) {
+        return;
+    }
     h->same = h->found == h->before ? h->same + 1 : 1;
     h->before = h->found;
-    if (h->same < STEADY || h->found == h->told || (h->found && now_us < h->quiet_until_us)) {
+    if (h->same < (of_metric ? STEADY_SIGNAL : STEADY) || h->found == h->told || (h->found && now_us < h->quiet_until_us)) {
         return;
     }
     h->told = h->found;
@@ -313,7 +317,8 @@ void fl_live_check(struct fl_live *live, struct fl_job *job,
     struct fl_diagnosis *d = fl_job_diagnosis(job);
     const struct fl_stream *streams = fl_diagnosis_streams(d, &streams_n);
     long lines = lines_of(streams, streams_n);
-    if (lines != live->lines) {
+    bool fresh = lines != live->lines;
+    if (fresh) {
         live->lines = lines;
         examine(live, d, calibration);
     }
@@ -334,6 +339,6 @@ void fl_live_check(struct fl_live *live, struct fl_job *job,
         }
     }
     for (size_t i = 0; i < live->held_n; i++) {
-        settle(live, &live->held[i], now_us);
+        settle(live, &live->held[i], fresh, now_us);
     }
 }

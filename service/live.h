@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is wrong with a job while it still runs. Whoever feeds the job asks for a check about once a
  * second, also when no lines came. A matter is told once, when two checks in a row found it, and
- * withdrawn when two in a row did not. One that comes back is told again only after five minutes, then
- * ten, twenty ... five hours.
+ * withdrawn when two in a row did not. For what a metric does it takes five, each after new lines: a
+ * young series looks odd now and then. A matter that comes back is told again only after five minutes,
+ * then ten, twenty ... five hours.
  *
  * Matters are, by the kind of their signal:
  *   failure   the verdict on the lines so far blames a cause by a rule, FL_LIVE_SURE or surer
@@ -10,7 +11,7 @@
  *   hang      no step for longer than the steps' own pace allows (see pace.h)
  *   silence   one rank prints no values for longer than its pace allows, while most others do
  * The last two rest on when lines arrive, so they are looked for once fl_live_caught_up was said; not
- * after the job said that it was done, nor are they begun once a failure is known.
+ * after the job said that it was done, and no new one once a failure is known.
  *
  * Limits: FL_LIVE_MATTERS matters; more are not told until one is over. No input, no output, no clock.
  * Threads: that of the job. */
