@@ -178,8 +178,7 @@ int fl_cmd_diagnose(int argc, char **argv)
         {"learn", 0, FL_OPT_FLAG, NULL,
          "propose filter rules from what the job says again and again (see `learn`)", &o.learn},
         {"follow", 'F', FL_OPT_FLAG, NULL,
-         "read on as the files grow; what goes wrong meanwhile is told once on standard error, and "
-         "withdrawn when it is over; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
+         "read on as the files grow; the verdict comes at Ctrl-C or SIGTERM", &o.follow},
         {"offline", 0, FL_OPT_FLAG, NULL, "send nothing anywhere", &o.offline},
         {"no-learned", 0, FL_OPT_FLAG, NULL, "go without learned rules", &o.no_learned},
         {"without-rules", 0, FL_OPT_TEXT, "GLOB[,GLOB...]",
@@ -200,6 +199,9 @@ int fl_cmd_diagnose(int argc, char **argv)
         "diagnose [OPTION ...] PATH...",
         "Says why a job failed. The PATHs (files, folders, gzip, zstd, or - for standard input)\n"
         "are the streams of one job. Needs no network, no model and no configuration.",
+        "With --follow, what goes wrong while the job runs is told once on standard error, and\n"
+        "withdrawn when it is over: failures, metrics, steps that stop, a rank gone silent. With\n"
+        "--format json these lines are JSON (faultline.live/1).\n\n"
         "Exit status: 0 a verdict was given, 1 it reached --fail-on, 2 usage,\n"
         "3 no log could be read.",
         options, sizeof options / sizeof *options};

@@ -2,7 +2,7 @@
 /* Jobs that run before our eyes, by a clock of our own: what is told of them, when, and how often. */
 #include "tests/unit/test.h"
 
-#include "service/live.h"
+#include "service/live_report.h"
 #include "service/pace.h"
 #include "service/rulebook.h"
 
@@ -359,6 +359,36 @@ TEST(verdict_stays)
     end(&s[1]);
 }
 
+/* ---- as it is printed ---- */
+
+TEST(printed)
+{
+    struct fl_live_matter m = {.signal = {.kind = "failure", .rank = 3, .from_step = 40, .to_step = 40,
+                                          .severity = FL_SEVERITY_HIGH, .confidence = 0.9, .line = 881,
+                                          .text = "out of \033memory"},
+                               .cause = "gpu_oom", .file = "rank3.log"};
+    struct fl_buf out;
+    fl_buf_init(&out, 4096);
+    fl_live_report(&m, false, 0, false, &out);
+    CHECK_EQ_STR(fl_buf_text(&out), "1970-01-01T00:00:00Z detected: out of \\x1bmemory (gpu_oom), "
+                                    "rank3.log:881\n");
+    m.signal = (struct fl_signal){.kind = "hang", .rank = -1, .from_step = 7, .to_step = 7, .line = -1,
+                                  .severity = FL_SEVERITY_HIGH, .confidence = -1, .text = "no step"};
+    m.cause = m.file = NULL;
+    fl_buf_clear(&out);
+    fl_live_report(&m, true, 0, false, &out);
+    CHECK_EQ_STR(fl_buf_text(&out), "1970-01-01T00:00:00Z withdrawn: no step (hang)\n");
+    fl_buf_clear(&out);
+    fl_live_report(&m, true, 0, true, &out);
+    CHECK_EQ_STR(fl_buf_text(&out),
+                 "{\"schema\":\"faultline.live/1\",\"event\":\"withdrawn\",\"time\":"
+                 "\"1970-01-01T00:00:00Z\",\"signal\":{\"metric\":null,\"kind\":\"hang\","
+                 "\"from_step\":7,\"to_step\":7,\"rank\":null,\"severity\":\"high\","
+                 "\"confidence\":null,\"cause\":null,\"file\":null,\"line\":null,"
+                 "\"summary\":\"no step\"}}\n");
+    fl_buf_free(&out);
+}
+
 int main(void)
 {
     struct fl_err err = {0};
@@ -377,6 +407,7 @@ int main(void)
     RUN(all_silent);
     RUN(memory_is_bounded);
     RUN(verdict_stays);
+    RUN(printed);
     fl_rulebook_close(&book);
     return test_result();
 }
