@@ -173,7 +173,7 @@ static void examine(struct fl_live *live, struct fl_diagnosis *d,
                        .stream = p->stream, .line = p->line},
             .cause = v.cause->slug, .file = streams[p->stream].name};
         snprintf(failure.signal.text, sizeof failure.signal.text, "%.*s", (int)v.summary.n, v.summary.p);
-        live->failed = v.confidence >= FL_LIVE_SURE || was_told(live, &failure);
+        live->failed = v.score >= FL_LIVE_SURE || was_told(live, &failure);
         if (live->failed) {
             live->found[live->found_n++] = failure;
         }
@@ -332,7 +332,7 @@ void fl_live_check(struct fl_live *live, struct fl_job *job,
         note_steps(live, d, now_us);
         note_ranks(live, d, now_us);
     }
-    if (live->caught_up && !live->done) {
+    if (!live->done) {
         find_hang(live, now_us);
         for (size_t i = 0; i < live->ranks_n; i++) {
             find_silence(live, &live->ranks[i], streams, now_us);

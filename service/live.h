@@ -6,7 +6,8 @@
  * then ten, twenty ... five hours.
  *
  * Matters are, by the kind of their signal:
- *   failure   the verdict on the lines so far blames a cause by a rule, FL_LIVE_SURE or surer
+ *   failure   the verdict on the lines so far blames a cause by a rule, with a score of FL_LIVE_SURE 0.75at
+ *             least (its chance is that of a job that has ended)
  *   (others)  signals of that verdict: what a metric does
  *   hang      no step for longer than the steps' own pace allows (see pace.h)
  *   silence   one rank prints no values for longer than its pace allows, while most others do
@@ -19,7 +20,7 @@
 #include "rules/attribute/calibration.h"
 #include "service/job.h"
 
-#define FL_LIVE_SURE 0.8
+#define FL_LIVE_SURE 0.75
 
 enum { FL_LIVE_MATTERS = 64 };
 

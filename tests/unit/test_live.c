@@ -144,7 +144,7 @@ TEST(failure_is_told_once_and_withdrawn)
     CHECK_EQ_STR(s.last.file, "a.log");
     CHECK_EQ_INT(s.last.signal.line, 21);
     CHECK_EQ_INT(s.last.signal.from_step, 20);
-    CHECK(s.last.signal.confidence >= FL_LIVE_SURE);
+    CHECK(s.last.signal.confidence >= 0.9);
     CHECK_HAS(s.last.signal.text, "5.11 GiB");
     print(&s, 1, "something else");
     pass(&s, 50);
@@ -212,6 +212,35 @@ TEST(signal_is_told_and_withdrawn)
     CHECK_EQ_INT(s.withdrawn, 0);
     steps(&s, 112, 1, 1);
     CHECK_EQ_INT(s.withdrawn, 1);
+    end(&s);
+}
+
+/* A second cause that is as likely makes the first less sure, but not over. */
+TEST(told_failure_may_be_doubted)
+{
+    struct scene s;
+    struct fl_verdict v;
+    begin(&s, true);
+    steps(&s, 1, 20, 1);
+    print(&s, 0, "pump stopped");
+    print(&s, 0, "valve closed");
+    pass(&s, 5);
+    CHECK_EQ_STR(s.last.cause, "gpu_lost");
+    print(&s, 0, "shelf is full");
+    pass(&s, 5);
+    fl_attribute(fl_job_diagnosis(s.job), &v);
+    CHECK_EQ_STR(v.cause->slug, "gpu_lost");
+    CHECK(v.score < FL_LIVE_SURE);
+    CHECK_EQ_INT(s.told, 1);
+    CHECK_EQ_INT(s.withdrawn, 0);
+    end(&s);
+
+    begin(&s, true); /* from the beginning it is not sure enough to be told */
+    print(&s, 0, "pump stopped");
+    print(&s, 0, "valve closed");
+    print(&s, 0, "shelf is full");
+    pass(&s, 5);
+    CHECK_EQ_INT(s.told, 0);
     end(&s);
 }
 
@@ -312,6 +341,23 @@ TEST(silent_rank)
     check_silent_rank(false);
 }
 
+TEST(two_silent_ranks)
+{
+    struct scene s;
+    begin(&s, true);
+    ranks(&s, false, 0, 1, 12);
+    ranks(&s, false, 1U << 2, 13, 14);
+    CHECK_EQ_INT(s.last.signal.rank, 2);
+    ranks(&s, false, 1U << 2 | 1U << 1, 27, 14);
+    CHECK_EQ_INT(s.told, 2);
+    CHECK_EQ_INT(s.last.signal.rank, 1);
+    print(&s, 0, "using world size: 2, data-parallel-size: 2, tensor-model-parallel size: 1");
+    ranks(&s, false, 1U << 2 | 1U << 1, 1, 100); /* a new run does without them */
+    CHECK_EQ_INT(s.withdrawn, 2);
+    CHECK_EQ_INT(s.told, 2);
+    end(&s);
+}
+
 /* Where all stop at once nobody is singled out. */
 TEST(all_silent)
 {
@@ -400,8 +446,11 @@ static bool write_rule(const char *state)
     static const char rule[] =
         "{\"format\": \"faultline.diagnosis/1\", \"rules\": [{\"id\": \"pump\", \"cause\": \"gpu_lost\", "
         "\"role\": \"root\", \"scope\": \"job\", \"any\": [\"^pump stopped\"], \"all\": [\"^valve closed\"], "
-        "\"none\": [\"^only a drill\"], \"confidence\": 0.95, \"summary\": \"the pump stopped\", "
-        "\"samples\": {\"match\": [\"pump stopped\\nvalve closed\"], \"nomatch\": [\"pump stopped\"]}}]}";
+        "\"none\": [\"^only a drill\"], \"confidence\": 0.85, \"summary\": \"the pump stopped\", "
+        "\"samples\": {\"match\": [\"pump stopped\\nvalve closed\"], \"nomatch\": [\"pump stopped\"]}}, "
+        "{\"id\": \"shelf\", \"cause\": \"disk_full\", \"role\": \"root\", \"scope\": \"line\", "
+        "\"any\": [\"^shelf is full\"], \"confidence\": 0.85, \"summary\": \"the shelf is full\", "
+        "\"samples\": {\"match\": [\"shelf is full\"], \"nomatch\": [\"shelf\"]}}]}";
     char path[128];
     snprintf(path, sizeof path, "%s/rules/operator", state);
     bool made = fl_fsio_mkdirs(path, NULL) == FL_OK;
@@ -430,9 +479,11 @@ int main(void)
     RUN(seen_once_is_not_told);
     RUN(flapping);
     RUN(signal_is_told_and_withdrawn);
+    RUN(told_failure_may_be_doubted);
     RUN(hang);
     RUN(no_hang);
     RUN(silent_rank);
+    RUN(two_silent_ranks);
     RUN(all_silent);
     RUN(memory_is_bounded);
     RUN(rule_of_job_scope);
