@@ -134,7 +134,8 @@ static void settle(struct fl_live *live, struct held *h, bool fresh, int64_t now
     }
     h->same = h->found == h->before ? h->same + 1 : 1;
     h->before = h->found;
-    if (h->same < (of_metric ? STEADY_SIGNAL : STEADY) || h->found == h->told || (h->found && now_us < h->quiet_until_us)) {
+    bool steady = h->same >= (of_metric ? STEADY_SIGNAL : STEADY);
+    if (!steady || h->found == h->told || (h->found && now_us < h->quiet_until_us)) {
         return;
     }
     h->told = h->found;

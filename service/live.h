@@ -6,8 +6,8 @@
  * then ten, twenty ... five hours.
  *
  * Matters are, by the kind of their signal:
- *   failure   the verdict on the lines so far blames a cause by a rule, with a score of FL_LIVE_SURE 0.75at
- *             least (its chance is that of a job that has ended)
+ *   failure   the verdict on the lines so far blames a cause by a rule, with a score of FL_LIVE_SURE at
+ *             least (its confidence is that of a job that has ended)
  *   (others)  signals of that verdict: what a metric does
  *   hang      no step for longer than the steps' own pace allows (see pace.h)
  *   silence   one rank prints no values for longer than its pace allows, while most others do
