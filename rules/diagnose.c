@@ -554,10 +554,14 @@ bool fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, st
     return false;
 }
 
-/* Were the other patterns of a spread-out rule seen where its scope wants them? */
-static bool settled(const struct fl_diagnosis *d, const struct fl_rule *rule, uint32_t stream)
+bool fl_diagnosis_holds(const struct fl_diagnosis *d, const struct fl_finding *f)
 {
+    const struct fl_rule *rule = &d->set->rules[f->rule];
+    uint32_t stream = f->first.place.stream;
     bool job = rule->scope == FL_SCOPE_JOB;
+    if (!job && rule->scope != FL_SCOPE_STREAM) {
+        return true;
+    }
     for (size_t i = 0; i < rule->all.n; i++) {
         uint32_t p = rule->all.number[i];
         if (!d->seen[p] || (!job && d->seen_stream[p] != stream + 1)) {
@@ -577,9 +581,7 @@ void fl_diagnosis_end(struct fl_diagnosis *d)
 {
     size_t kept = 0;
     for (size_t i = 0; i < d->findings_n; i++) {
-        const struct fl_rule *rule = &d->set->rules[d->findings[i].rule];
-        bool spread = rule->scope == FL_SCOPE_STREAM || rule->scope == FL_SCOPE_JOB;
-        if (!spread || settled(d, rule, d->findings[i].first.place.stream)) {
+        if (fl_diagnosis_holds(d, &d->findings[i])) {
             d->findings[kept++] = d->findings[i];
         }
     }

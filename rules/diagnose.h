@@ -105,6 +105,9 @@ struct fl_event_place {
 bool fl_diagnosis_event(struct fl_diagnosis *d, const struct fl_place *place, struct fl_str text,
                         const struct fl_event_place *lines, size_t lines_n, uint64_t order);
 
+/* By the lines so far: were the other patterns of its rule seen where the rule's scope wants them? */
+bool fl_diagnosis_holds(const struct fl_diagnosis *d, const struct fl_finding *finding);
+
 /* After the last line of all streams: settles rules of stream and job scope. */
 void fl_diagnosis_end(struct fl_diagnosis *d);
 

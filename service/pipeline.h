@@ -36,7 +36,7 @@ struct fl_result {
     const char *id; /* of the request */
     const struct fl_rulebook *book;
     struct fl_rulebook own_book;
-    struct fl_job *job;
+    struct fl_job *job; /* there with its book before a line is read: who follows may look at both */
     struct fl_incidents *store;
     bool owns_store;
     struct fl_verdict verdict;

@@ -5,6 +5,7 @@
 
 #include "service/report_explain.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static void key_str(struct fl_jw *w, const char *key, struct fl_str s)
@@ -155,21 +156,25 @@ static void write_hypotheses(struct fl_jw *w, const struct fl_result *r, bool ex
     fl_jw_end(w, ']');
 }
 
+void fl_report_json_signal(struct fl_jw *w, const struct fl_signal *s)
+{
+    fl_jw_key_text(w, "metric", s->metric);
+    fl_jw_key_text(w, "kind", s->kind);
+    key_int(w, "from_step", s->from_step);
+    key_int(w, "to_step", s->to_step);
+    key_int(w, "rank", s->rank);
+    fl_jw_key_text(w, "severity", fl_severity_name(s->severity));
+    fl_jw_key(w, "confidence");
+    fl_jw_num(w, s->confidence < 0 ? (double)NAN : s->confidence);
+}
+
 static void write_signals(struct fl_jw *w, const struct fl_verdict *v)
 {
     fl_jw_key(w, "signals");
     fl_jw_begin(w, '[');
     for (size_t i = 0; i < v->signals_n; i++) {
-        const struct fl_signal *s = &v->signals[i];
         fl_jw_begin(w, '{');
-        fl_jw_key_text(w, "metric", s->metric);
-        fl_jw_key_text(w, "kind", s->kind);
-        key_int(w, "from_step", s->from_step);
-        key_int(w, "to_step", s->to_step);
-        key_int(w, "rank", s->rank);
-        fl_jw_key_text(w, "severity", fl_severity_name(s->severity));
-        fl_jw_key(w, "confidence");
-        fl_jw_num(w, s->confidence);
+        fl_report_json_signal(w, &v->signals[i]);
         fl_jw_end(w, '}');
     }
     fl_jw_end(w, ']');

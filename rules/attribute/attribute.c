@@ -49,6 +49,7 @@ struct group {
 
 struct work {
     struct fl_diagnosis *d;
+    struct fl_arena *arena; /* of new texts */
     const struct fl_ruleset *set;
     struct fl_stream *streams;
     uint32_t streams_n;
@@ -167,7 +168,7 @@ static void gather(struct work *w)
     const struct fl_finding *findings = fl_diagnosis_findings(w->d, &n);
     for (size_t i = 0; i < n; i++) {
         const struct fl_stream *s = &w->streams[findings[i].first.place.stream];
-        if (findings[i].run == fl_stream_last_run(s)) {
+        if (findings[i].run == fl_stream_last_run(s) && fl_diagnosis_holds(w->d, &findings[i])) {
             add_finding(w, &findings[i]);
         }
     }
@@ -188,7 +189,7 @@ static struct fl_sighting sighting_of(struct work *w, const struct fl_row *row)
 {
     struct fl_str text = {row->text, row->text_n};
     return (struct fl_sighting){.place = row->place,
-                                .text = fl_arena_str(fl_diagnosis_arena(w->d), text),
+                                .text = fl_arena_str(w->arena, text),
                                 .order = row->order, .step = row->step};
 }
 
@@ -204,7 +205,7 @@ static void add_detection(struct work *w, const struct fl_detection *d)
     g->signal = (struct fl_finding){
         .rule = UINT32_MAX, .run = d->series->run, .count = 1,
         .first = sighting_of(w, d->row), .last = sighting_of(w, d->end),
-        .summary = fl_arena_str(fl_diagnosis_arena(w->d), fl_str_of(d->text))};
+        .summary = fl_arena_str(w->arena, fl_str_of(d->text))};
     g->signal.first.place.rank = d->rank;
     keep_finding(g, &g->signal, weight);
     g->steps = d->steps;
@@ -232,9 +233,10 @@ static void gather_detections(struct work *w, struct fl_verdict *out)
             continue;
         }
         if (out->signals_n < FL_SIGNALS_MAX) {
-            out->signals[out->signals_n++] =
-                (struct fl_signal){d->metric, d->kind, d->from_step, d->to_step,
-                                   d->rank,   d->severity, d->confidence};
+            struct fl_signal *s = &out->signals[out->signals_n++];
+            *s = (struct fl_signal){d->metric,   d->kind,       d->from_step,         d->to_step, d->rank,
+                                    d->severity, d->confidence, d->row->place.stream, d->row->place.line, ""};
+            memcpy(s->text, d->text, sizeof s->text);
         }
         if (d->cause) {
             add_detection(w, d);
@@ -436,9 +438,10 @@ static bool says_nothing(const struct work *w)
     return true;
 }
 
-void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
+void fl_attribute_so_far(struct fl_diagnosis *diagnosis, struct fl_arena *arena,
+                         struct fl_verdict *out)
 {
-    struct work w = {.d = diagnosis, .set = fl_diagnosis_rules(diagnosis)};
+    struct work w = {.d = diagnosis, .arena = arena, .set = fl_diagnosis_rules(diagnosis)};
     const struct group *order[GROUPS_MAX];
     w.streams = fl_diagnosis_streams(diagnosis, &w.streams_n);
     *out = (struct fl_verdict){.outcome = FL_OUTCOME_UNKNOWN,
@@ -484,6 +487,11 @@ void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
         out->score = 0.2;
     }
     tell_symptoms(&w, order, out);
+}
+
+void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out)
+{
+    fl_attribute_so_far(diagnosis, fl_diagnosis_arena(diagnosis), out);
 }
 
 void fl_verdict_lead(struct fl_verdict *v, const struct fl_hypothesis *h)

@@ -3,6 +3,7 @@
  * The verdict borrows texts from the diagnosis, its rule set and the taxonomy. Stateless. */
 #pragma once
 #include "rules/diagnose.h"
+#include "rules/signals/detect.h"
 
 enum fl_outcome { FL_OUTCOME_FAILED, FL_OUTCOME_HEALTHY, FL_OUTCOME_UNKNOWN };
 /* What a verdict rests on. */
@@ -70,7 +71,10 @@ struct fl_signal {
     long to_step;
     long rank;
     enum fl_severity severity;
-    double confidence;
+    double confidence; /* below 0: not known */
+    uint32_t stream;   /* where it shows first */
+    long line;
+    char text[FL_DETECTION_TEXT]; /* one sentence */
 };
 
 struct fl_verdict {
@@ -101,6 +105,9 @@ struct fl_verdict {
 /* Never fails: with no finding the verdict is healthy (the job progressed or said it was done) or
  * unknown. Scores only: fl_calibrate (rules/attribute/calibration.h) makes confidences of them. */
 void fl_attribute(struct fl_diagnosis *diagnosis, struct fl_verdict *out);
+/* While lines still come, as often as one likes: texts of its own go into the arena. */
+void fl_attribute_so_far(struct fl_diagnosis *diagnosis, struct fl_arena *arena,
+                         struct fl_verdict *out);
 
 /* A cause that was found elsewhere becomes the verdict's; what the rules say comes second. */
 void fl_verdict_lead(struct fl_verdict *verdict, const struct fl_hypothesis *hypothesis);

@@ -5,11 +5,14 @@
 #include "service/base/clock.h"
 #include "service/base/fsio.h"
 #include "service/base/log.h"
+#include "service/live_report.h"
 #include "service/report.h"
 #include "service/routine.h"
 
 #include <stdlib.h>
 #include <unistd.h>
+
+enum { SECOND_US = 1000000 };
 
 struct options {
     int format;
@@ -93,19 +96,67 @@ static void learn(const struct fl_result *r, const struct fl_request *request)
     fl_buf_free(&text);
 }
 
+/* ---- while the job runs ---- */
+
+struct watching {
+    const struct fl_result *result;
+    struct fl_live *live;
+    int64_t due_us;
+    bool json;
+};
+
+/* To standard error, since standard output is the verdict's. */
+static void tell(void *ctx, bool withdrawn, const struct fl_live_matter *matter)
+{
+    struct watching *w = ctx;
+    struct fl_err err = {0};
+    struct fl_buf line;
+    fl_buf_init(&line, 16 << 10);
+    fl_live_report(matter, withdrawn, fl_clock_wall_s(), w->json, &line);
+    if (fl_fsio_write_all(STDERR_FILENO, "standard error", fl_buf_str(&line), &err) != FL_OK) {
+        fl_log(FL_LOG_WARN, "%s", err.msg);
+    }
+    fl_buf_free(&line);
+}
+
+/* Looks at the job once a second, and for a twentieth of the time at most. */
+static void look(void *ctx, bool rested)
+{
+    struct watching *w = ctx;
+    int64_t now = fl_clock_mono_us();
+    if (rested) {
+        fl_live_caught_up(w->live);
+    }
+    if (now < w->due_us) {
+        return;
+    }
+    fl_live_check(w->live, w->result->job, &w->result->book.calibration, now);
+    int64_t end = fl_clock_mono_us();
+    int64_t pause = 19 * (end - now);
+    w->due_us = end + (pause > SECOND_US ? pause : SECOND_US);
+}
+
+/* ---- the command ---- */
+
 static int run(struct fl_config *config, const struct options *o, int argc, char **argv)
 {
     struct fl_err err = {0};
     struct fl_result result;
-    const struct fl_follow follow = {.stop = fl_cmd_interrupted};
+    struct watching watching = {.result = &result, .json = o->format == FL_FORMAT_JSON};
+    const struct fl_live_teller teller = {tell, &watching};
+    const struct fl_follow follow = {.stop = fl_cmd_interrupted, .turn = look, .ctx = &watching};
     struct fl_request request = {.paths = (const char *const *)(argv + 1),
                                  .paths_n = (size_t)argc - 1,
                                  .config = config,
                                  .follow = o->follow ? &follow : NULL};
     if (o->follow) {
         fl_cmd_until_interrupted();
+        if (fl_live_new(&teller, &watching.live, &err) != FL_OK) {
+            return fl_cmd_fail(&err);
+        }
     }
     enum fl_status status = fl_pipeline_run(&request, &result, &err);
+    fl_live_free(watching.live);
     int code = status == FL_OK ? print_result(&result, o) : fl_cmd_fail(&err);
     if (status == FL_OK) {
         fl_pipeline_keep(&result);
@@ -148,6 +199,9 @@ int fl_cmd_diagnose(int argc, char **argv)
         "diagnose [OPTION ...] PATH...",
         "Says why a job failed. The PATHs (files, folders, gzip, zstd, or - for standard input)\n"
         "are the streams of one job. Needs no network, no model and no configuration.",
+        "With --follow, what goes wrong while the job runs is told once on standard error, and\n"
+        "withdrawn when it is over: failures, metrics, steps that stop, a rank gone silent. With\n"
+        "--format json these lines are JSON (faultline.live/1).\n\n"
         "Exit status: 0 a verdict was given, 1 it reached --fail-on, 2 usage,\n"
         "3 no log could be read.",
         options, sizeof options / sizeof *options};

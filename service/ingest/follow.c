@@ -68,10 +68,10 @@ enum fl_status fl_follow_files(struct fl_followed *files, size_t n, const struct
             }
         }
         ending |= open == 0;
+        if (follow->turn && !ending && status == FL_OK) {
+            follow->turn(follow->ctx, !got);
+        }
         if (!got && !ending && status == FL_OK) {
-            if (follow->rest) {
-                follow->rest(follow->ctx);
-            }
             wait_for_more(files, n);
         }
     }

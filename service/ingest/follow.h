@@ -18,7 +18,8 @@ struct fl_followed {
 
 struct fl_follow {
     bool (*stop)(void *ctx); /* asked at least every 250 ms */
-    void (*rest)(void *ctx); /* nothing new for now; may be NULL */
+    /* After each turn over the files; rested: they had nothing new. May be NULL. */
+    void (*turn)(void *ctx, bool rested);
     void *ctx;
 };
 

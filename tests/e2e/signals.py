@@ -9,10 +9,12 @@ import math
 import os
 import random
 import re
+import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 
-from commands import HEALTHY, run_tests
+from commands import HEALTHY, OOM, append, run_tests, wait_until_open
 
 STEPS = 1600
 BLOCKS = "▁▂▃▄▅▆▇█×"
@@ -232,6 +234,50 @@ def test_declared(case):
     case.check(verdict["cause"] != "straggler" and len(verdict["signals"]) == 1, "it got over it: %r" % verdict["cause"])
     case.write("state/rules/operator/broken.json", site_detector(id="broken", metric="malus"))
     case.check(case.verdict("--offline", path, says="detector broken: ")["cause"] == "straggler", "a bad one beside it")
+
+
+def test_live(case):
+    """A job that fails, goes on, and then learns no more: told while it runs; the verdict stands alone on standard output."""
+    path, told = case.write("job.log", ""), os.path.join(case.folder, "told")
+    with open(told, "wb") as errors:
+        p = subprocess.Popen([case.binary, "diagnose", "--offline", "--follow", "--format", "json", path], env=case.env, stdout=subprocess.PIPE, stderr=errors)
+
+    def events(n, write=lambda: None):
+        """The first n events, when there are so many; write is called meanwhile."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            with open(told) as f:
+                lines = [json.loads(l) for l in f.read().split("\n") if l.startswith("{") and l.endswith("}")]
+            if len(lines) >= n:
+                return lines
+            write()
+            time.sleep(0.2)
+        case.check(False, "%d events instead of %d: %r" % (len(lines), n, lines))
+        return lines + [{"signal": {}}] * n
+
+    step = iter(range(1, 10000))
+
+    def lines(n, loss="2.5"):
+        append(path, "".join("step %d loss %s\n" % (next(step), loss) for _ in range(n)))
+
+    wait_until_open(p, [path])
+    lines(40)
+    append(path, OOM + "\n")
+    one = events(1)[0]
+    case.check(one.get("schema") == "faultline.live/1" and one.get("event") == "detected", "head: %r" % one)
+    failure = dict(one["signal"], summary="", confidence=one["signal"].get("confidence", 0) > 0.8)
+    case.check(failure == dict(metric=None, kind="failure", from_step=40, to_step=40, rank=3, severity="high", confidence=True,
+                               cause="gpu_oom", file="job.log", line=41, summary=""), "failure: %r" % one)
+    lines(10)
+    two = events(2)[1]
+    case.check(two.get("event") == "withdrawn" and two["signal"].get("cause") == "gpu_oom", "withdrawn: %r" % two)
+    three = events(3, lambda: lines(1, "nan"))[2]
+    case.check(three.get("event") == "detected" and three["signal"].get("kind") == "nan" and three["signal"].get("from_step") == 51, "nan: %r" % three)
+    p.terminate()
+    out, _ = p.communicate(timeout=60)
+    verdict = json.loads(out)
+    case.check(p.returncode == 0 and verdict["cause"] == "numerical_instability", "verdict: %d %r" % (p.returncode, verdict["cause"]))
+    case.check(len(events(3)) == 3, "told again: %r" % events(3))
 
 
 if __name__ == "__main__":
