@@ -88,7 +88,7 @@ static enum fl_status inflate_all(struct fl_str packed, uint32_t wrapper, struct
         packed = fl_str_skip(packed, packed.n - z->avail_in);
     } while (status == FL_OK && packed.n && wrapper == ISAL_GZIP);
     free(z);
-    return status == FL_OK && packed.n ? broken("deflate", err) : status;
+    return status;
 }
 
 static enum fl_status gzip(struct fl_str packed, struct fl_buf *out, struct fl_err *err)
@@ -203,8 +203,8 @@ static enum fl_status snappy(struct fl_str packed, struct fl_buf *out, struct fl
     }
     enum fl_status status = FL_OK;
     while (status == FL_OK && packed.n) {
-        size_t n = packed.n < 4 ? SIZE_MAX : little_endian(packed.p + 1, 3);
-        if (n > packed.n - 4) {
+        size_t n = packed.n < 4 ? 0 : little_endian(packed.p + 1, 3);
+        if (packed.n < n + 4) {
             return broken("snappy", err);
         }
         unsigned kind = (unsigned char)*packed.p;
