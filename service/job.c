@@ -158,6 +158,12 @@ static bool read_time(struct fl_feed *feed, struct fl_str text)
     return true;
 }
 
+/* Where the time of a line stands: collectors stamp all of a stream's lines, in UTC. */
+static struct fl_str dated(const struct fl_prefix *prefix, struct fl_str message)
+{
+    return prefix->time.n ? prefix->time : message;
+}
+
 /* Most lines with a time are routine, and few lines need theirs: of one by habit the text is kept, to
  * be read when a line without a time of its own needs the last one. */
 static void keep_time(struct fl_feed *feed, struct fl_str message)
@@ -231,14 +237,14 @@ static enum fl_known judge(struct fl_feed *feed, struct fl_str text, const struc
     }
     *place_r = place_of(feed, at, &prefix, message);
     if (p->blames || p->opens || feed->events.open_n) {
-        tell_time(feed, message, place_r);
+        tell_time(feed, dated(&prefix, message), place_r);
     }
     bool code = message.n && message.p[0] == ' ' && fl_events_expects_code(&feed->events, key);
     if (p->rules && !code) {
         known = fl_diagnosis_line(feed->job->diagnosis, place_r, message, text, feed->order, p->c, p->n);
     }
     if (known >= FL_KNOWN_ROUTINE) { /* others may be passed over, see fl_matcher_line */
-        p->timed = read_time(feed, message);
+        p->timed = read_time(feed, dated(&prefix, message));
         feed->stamp_n = p->timed ? 0 : feed->stamp_n;
     }
     if (p->opens || feed->events.open_n) {
@@ -270,7 +276,7 @@ static bool repeat(struct fl_feed *feed, const struct fl_job_habit *habit, struc
             return false;
         }
         if (habit->timed) {
-            keep_time(feed, message);
+            keep_time(feed, dated(&prefix, message));
         }
     }
     if (job->tally && habit->dropped) {

@@ -26,6 +26,8 @@ static const struct {
     {"feedback", fl_cmd_feedback, "say whether a verdict was right, and what helped"},
     {"stats", fl_cmd_stats, "count verdicts, how many were right, and what models cost"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
+    {"serve", fl_cmd_serve, "take logs that are pushed here, and say of each job why it failed"},
+    {"token", fl_cmd_token, "make, list and revoke tokens of the service"},
     {"redact", fl_cmd_redact, "print a log as it would leave this machine"},
     {"config", fl_cmd_config, "show each setting and where it came from"},
     {"doctor", fl_cmd_doctor, "check libraries, CPU, state folder, rules, index, endpoint"},

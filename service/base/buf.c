@@ -63,6 +63,11 @@ enum fl_status fl_buf_add(struct fl_buf *buf, const void *bytes, size_t n)
     return FL_OK;
 }
 
+char *fl_buf_room(struct fl_buf *buf, size_t n)
+{
+    return reserve(buf, n) == FL_OK ? buf->p + buf->n : NULL;
+}
+
 enum fl_status fl_buf_add_str(struct fl_buf *buf, struct fl_str s)
 {
     return fl_buf_add(buf, s.p, s.n);

@@ -29,6 +29,10 @@ enum fl_status fl_buf_addf(struct fl_buf *buf, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 enum fl_status fl_buf_vaddf(struct fl_buf *buf, const char *fmt, va_list ap);
 
+/* Room for n more bytes behind the content, for the caller to fill and then add to buf->n; NULL when
+ * there is none (buf->failed says why). */
+char *fl_buf_room(struct fl_buf *buf, size_t n);
+
 /* Drops the first n bytes. */
 void fl_buf_shift(struct fl_buf *buf, size_t n);
 

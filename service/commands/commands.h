@@ -21,6 +21,8 @@ int fl_cmd_config(int argc, char **argv);
 int fl_cmd_doctor(int argc, char **argv);
 int fl_cmd_templates(int argc, char **argv);
 int fl_cmd_redact(int argc, char **argv);
+int fl_cmd_serve(int argc, char **argv);
+int fl_cmd_token(int argc, char **argv);
 int fl_cmd_version(int argc, char **argv);
 
 /* Logs the error and returns FL_EXIT_USAGE or FL_EXIT_INPUT by its kind. */

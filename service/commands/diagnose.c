@@ -130,7 +130,7 @@ static void look(void *ctx, bool rested)
     if (now < w->due_us) {
         return;
     }
-    fl_live_check(w->live, w->result->job, &w->result->book.calibration, now);
+    fl_live_check(w->live, w->result->job, &w->result->book->calibration, now);
     int64_t end = fl_clock_mono_us();
     int64_t pause = 19 * (end - now);
     w->due_us = end + (pause > SECOND_US ? pause : SECOND_US);

@@ -67,8 +67,8 @@ static void add_rules(struct fl_serve *s, struct fl_buf *out)
         const struct fl_rule *rule = &book->rules.set->rules[i];
         active[rule->is_filter] += rule->state == FL_STATE_ACTIVE;
     }
-    fl_metrics_gauge(out, "faultline_diagnosis_rules", "Failure rules in force.", (double)active[0]);
-    fl_metrics_gauge(out, "faultline_filter_rules", "Filter rules in force.", (double)active[1]);
+    fl_counters_gauge(out, "faultline_diagnosis_rules", "Failure rules in force.", (double)active[0]);
+    fl_counters_gauge(out, "faultline_filter_rules", "Filter rules in force.", (double)active[1]);
     fl_books_give(s->books, book);
 }
 
@@ -84,25 +84,25 @@ void fl_api_metrics(struct fl_serve *s, struct fl_http_request *r)
     fl_reply_text(r, MHD_HTTP_OK, "");
     r->type = "text/plain; version=0.0.4; charset=utf-8";
     struct fl_buf *out = &r->answer;
-    fl_metrics_write(s->metrics, out);
+    fl_counters_write(s->counters, out);
     fl_buf_addf(out, "# HELP faultline_build_info The version that runs.\n# TYPE faultline_build_info gauge\n"
                      "faultline_build_info{version=\"" FL_VERSION "\"} 1\n");
-    fl_metrics_gauge(out, "faultline_http_connections", "Open connections.", (double)guard.connections);
-    fl_metrics_gauge(out, "faultline_http_held_bytes", "Bytes of bodies in memory.",
+    fl_counters_gauge(out, "faultline_http_connections", "Open connections.", (double)guard.connections);
+    fl_counters_gauge(out, "faultline_http_held_bytes", "Bytes of bodies in memory.",
                      (double)fl_http_held(s->server));
-    fl_metrics_gauge(out, "faultline_write_queue_bytes", "Bytes that wait to be written.",
+    fl_counters_gauge(out, "faultline_write_queue_bytes", "Bytes that wait to be written.",
                      (double)writer.waiting);
-    fl_metrics_gauge(out, "faultline_write_failed", "1 when the last write failed: nothing is acknowledged.",
+    fl_counters_gauge(out, "faultline_write_failed", "1 when the last write failed: nothing is acknowledged.",
                      writer.fault != FL_OK);
-    fl_metrics_gauge(out, "faultline_jobs_waiting", "Jobs with bytes that no verdict has seen.",
+    fl_counters_gauge(out, "faultline_jobs_waiting", "Jobs with bytes that no verdict has seen.",
                      (double)triage.waiting);
-    fl_metrics_gauge(out, "faultline_triage_behind_seconds",
+    fl_counters_gauge(out, "faultline_triage_behind_seconds",
                      "How long ago the oldest of them should have been judged.",
                      (double)triage.behind_ms / 1000);
-    fl_metrics_gauge(out, "faultline_event_streams", "Open streams of events.",
+    fl_counters_gauge(out, "faultline_event_streams", "Open streams of events.",
                      (double)fl_hub_streams(s->hub));
     if (fl_incidents_count(s->incidents, &incidents, NULL) == FL_OK) {
-        fl_metrics_gauge(out, "faultline_incidents", "Incidents that are remembered.", (double)incidents);
+        fl_counters_gauge(out, "faultline_incidents", "Incidents that are remembered.", (double)incidents);
     }
     add_rules(s, out);
 }

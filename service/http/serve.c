@@ -141,11 +141,11 @@ static void on_done(void *ctx, const struct fl_http_request *r, double seconds)
     char code[8];
     bool stream = r->stream != NULL;
     snprintf(code, sizeof code, "%u", r->status);
-    const struct fl_metric_label labels[] = {
+    const struct fl_counter_label labels[] = {
         {"method", strlen(r->method) < 8 ? r->method : "other"}, {"code", code}};
-    fl_metrics_add(s->metrics, "faultline_http_requests_total", labels, 2, 1);
+    fl_counters_add(s->counters, "faultline_http_requests_total", labels, 2, 1);
     if (!stream) {
-        fl_metrics_observe(s->metrics, "faultline_http_request_duration_seconds", NULL, seconds);
+        fl_counters_observe(s->counters, "faultline_http_request_duration_seconds", NULL, seconds);
     }
     if (r->status >= 500) {
         fl_log(FL_LOG_WARN, "request=%s %s %s status=%u: %.200s", r->id, r->method, r->path.p, r->status,
@@ -189,8 +189,8 @@ static void on_told(void *ctx, const struct fl_told *told)
     char method[16];
     snprintf(outcome, sizeof outcome, "%.*s", (int)v->outcome.n, v->outcome.p);
     snprintf(method, sizeof method, "%.*s", (int)v->method.n, v->method.p);
-    const struct fl_metric_label labels[] = {{"verdict", outcome}, {"method", *method ? method : "none"}};
-    fl_metrics_add(s->metrics, "faultline_diagnoses_total", labels, 2, 1);
+    const struct fl_counter_label labels[] = {{"verdict", outcome}, {"method", *method ? method : "none"}};
+    fl_counters_add(s->counters, "faultline_diagnoses_total", labels, 2, 1);
     if (told->changed) {
         publish(s, told);
     }
@@ -294,7 +294,7 @@ static enum fl_status open_all(struct fl_serve *s, struct fl_err *err)
                                    &s->incidents, err);
     }
     if (status == FL_OK) {
-        status = fl_metrics_new(&s->metrics, err);
+        status = fl_counters_new(&s->counters, err);
     }
     return status == FL_OK ? fl_hub_start(&s->hub, err) : status;
 }
@@ -378,7 +378,7 @@ void fl_serve_stop(struct fl_serve *s)
     fl_writer_stop(s->writer); /* who waits for it is answered */
     fl_http_stop(s->server);
     fl_hub_free(s->hub);
-    fl_metrics_free(s->metrics);
+    fl_counters_free(s->counters);
     fl_incidents_close(s->incidents);
     if (s->books) {
         fl_books_close(s->books);

@@ -31,8 +31,8 @@ static enum fl_status resolve(const char *listen, struct addrinfo **out, struct 
 {
     char host[256];
     const char *colon = strrchr(listen, ':');
-    size_t n = colon ? (size_t)(colon - listen) : 0;
     const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    size_t n = colon ? (size_t)(colon - listen) : sizeof host;
     if (!colon || n >= sizeof host || !colon[1]) {
         return fl_fail(err, FL_USAGE, "--listen %s: give ADDRESS:PORT, such as 127.0.0.1:8080", listen);
     }
@@ -44,8 +44,8 @@ static enum fl_status resolve(const char *listen, struct addrinfo **out, struct 
         name = host + 1;
     }
     int code = getaddrinfo(*name ? name : NULL, colon + 1, &hints, out);
-    return code == 0 ? FL_OK
-                     : fl_fail(err, FL_USAGE, "--listen %s: %s", listen, gai_strerror(code));
+    return code == 0 && *out ? FL_OK
+                             : fl_fail(err, FL_USAGE, "--listen %s: %s", listen, gai_strerror(code));
 }
 
 enum fl_status fl_http_is_local(const char *listen, bool *local_r, struct fl_err *err)
@@ -78,7 +78,7 @@ static enum fl_status open_socket(const char *listen_on, int *fd_r, struct fl_er
     struct addrinfo *list = NULL;
     enum fl_status status = resolve(listen_on, &list, err);
     *fd_r = -1;
-    if (status != FL_OK) {
+    if (status != FL_OK || !list) {
         return status;
     }
     const struct addrinfo *best = list;
@@ -313,8 +313,8 @@ static enum MHD_Result answer(struct fl_http_request *r)
     if (r->stream) {
         response = s->mhd.create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, read_stream, r, NULL);
     } else { /* the request, and with it the answer, outlives the response */
-        response = s->mhd.create_response_from_buffer(r->answer.n, r->answer.n ? r->answer.p : (void *)"",
-                                                      MHD_RESPMEM_PERSISTENT);
+        response =
+            s->mhd.create_response_from_buffer(r->answer.n, r->answer.p, MHD_RESPMEM_PERSISTENT);
     }
     if (!response) {
         return MHD_NO;

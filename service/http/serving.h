@@ -3,7 +3,7 @@
 #pragma once
 #include "rag/incidents.h"
 #include "service/http/hub.h"
-#include "service/http/metrics.h"
+#include "service/http/counters.h"
 #include "service/http/reply.h"
 #include "service/http/serve.h"
 #include "service/http/token.h"
@@ -23,7 +23,7 @@ struct fl_serve {
     struct fl_incidents *incidents;
     struct fl_triage *triage;
     struct fl_hub *hub;
-    struct fl_metrics *metrics;
+    struct fl_counters *counters;
     struct fl_http_server *server;
     pthread_mutex_t tokens_mutex;
     struct fl_tokens tokens;

@@ -128,11 +128,11 @@ static void acknowledge(struct taking *t)
 
 static void count(struct taking *t)
 {
-    const struct fl_metric_label label = {"protocol", protocols[t->path]};
-    struct fl_metrics *m = t->serve->metrics;
-    fl_metrics_add(m, "faultline_ingest_bytes_total", &label, 1, (double)t->bytes);
-    fl_metrics_add(m, "faultline_ingest_lines_total", &label, 1, (double)fl_push_lines(t->push));
-    fl_metrics_add(m, "faultline_ingest_rejected_total", &label, 1, (double)fl_push_rejected(t->push));
+    const struct fl_counter_label label = {"protocol", protocols[t->path]};
+    struct fl_counters *m = t->serve->counters;
+    fl_counters_add(m, "faultline_ingest_bytes_total", &label, 1, (double)t->bytes);
+    fl_counters_add(m, "faultline_ingest_lines_total", &label, 1, (double)fl_push_lines(t->push));
+    fl_counters_add(m, "faultline_ingest_rejected_total", &label, 1, (double)fl_push_rejected(t->push));
 }
 
 static struct taking *taking_of(struct fl_write *write)

@@ -244,6 +244,23 @@ static bool peel_task(struct peel *p)
     return done(p, s, SEEN_TASK);
 }
 
+/* `2026-01-02T03:04:05.123456789Z text`: all nine digits, as Go prints a time of fixed width. */
+static bool peel_stamp(struct peel *p)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd.dddddddddZ ";
+    enum { FORM_N = sizeof form - 1 };
+    if (p->rest.n < FORM_N) {
+        return false;
+    }
+    for (size_t i = 0; i < FORM_N; i++) {
+        if (form[i] == 'd' ? !fl_is_digit(p->rest.p[i]) : p->rest.p[i] != form[i]) {
+            return false;
+        }
+    }
+    p->out->time = fl_str_head(p->rest, FORM_N - 1);
+    return done(p, fl_str_skip(p->rest, FORM_N), SEEN_OUTER);
+}
+
 /* `2026-01-02T03:04:05.123456789Z stderr F text` of containerd and CRI-O. */
 static bool peel_cri(struct peel *p)
 {
@@ -267,6 +284,7 @@ static bool peel_cri(struct peel *p)
     }
     blank = s.n ? memchr(s.p, ' ', s.n) : NULL;
     s = fl_str_skip(s, blank ? (size_t)(blank - s.p) + 1 : s.n);
+    p->out->time = fl_str_head(p->rest, (size_t)(stream.p - p->rest.p) - 1);
     p->out->stream = stream;
     p->out->partial = partial;
     return done(p, s, SEEN_OUTER);
@@ -458,14 +476,15 @@ static bool peel_one(struct peel *p)
         return peel_task(p);
     }
     if (fl_is_digit(c)) {
-        return peel_task(p) || peel_cri(p) || peel_host(p) || peel_dated_mpi(p);
+        return peel_task(p) || peel_cri(p) || peel_stamp(p) || peel_host(p) || peel_dated_mpi(p);
     }
     return fl_is_alpha(c) && peel_word(p);
 }
 
 void fl_prefix_init(struct fl_prefix *prefix)
 {
-    *prefix = (struct fl_prefix){.rank = -1, .local_rank = -1, .node = {"", 0}, .stream = {"", 0}};
+    *prefix = (struct fl_prefix){.rank = -1, .local_rank = -1, .node = {"", 0}, .stream = {"", 0},
+                                .time = {"", 0}};
 }
 
 size_t fl_prefix_peel(struct fl_str line, struct fl_prefix *out)
@@ -490,6 +509,9 @@ void fl_prefix_merge(struct fl_prefix *into, const struct fl_prefix *from)
     }
     if (into->stream.n == 0) {
         into->stream = from->stream;
+    }
+    if (into->time.n == 0) {
+        into->time = from->time;
     }
     into->partial = into->partial || from->partial;
 }

@@ -11,6 +11,7 @@ struct fl_prefix {
     long local_rank;      /* -1: not said */
     struct fl_str node;   /* host or pod; empty: not said */
     struct fl_str stream; /* "stdout", "stderr", or the role of the process; empty: not said */
+    struct fl_str time;   /* RFC 3339 that the collector put before the line; empty: none */
     bool partial;         /* CRI tag P: the message goes on in the next line of this stream */
 };
 
@@ -21,7 +22,9 @@ void fl_prefix_init(struct fl_prefix *prefix);
  * stand there one behind the other, and returns how many bytes they take (0 to line.n). The one
  * blank that belongs to a prefix goes with it; the indentation behind stays. Sets all of *out.
  * How many bytes depends on where digits stand, never on which (fl_matcher_line relies on it).
- * Time stamps, log levels, glog and NCCL headers are part of the message and stay. */
+ * Time stamps of the program itself, log levels, glog and NCCL headers are part of the message and
+ * stay; those of collectors go (docker logs -t, kubectl logs --timestamps, ours before pushed lines), which
+ * have nine digits behind the point and are in UTC. */
 size_t fl_prefix_peel(struct fl_str line, struct fl_prefix *out);
 
 /* What the name of a log file and its folders say (rank3.log, attempt_0/2/stderr.log,

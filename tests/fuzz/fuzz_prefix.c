@@ -25,6 +25,7 @@ static void check(const struct fl_prefix *prefix, struct fl_str whole)
 {
     inside(prefix->node, whole);
     inside(prefix->stream, whole);
+    inside(prefix->time, whole);
     must(prefix->rank >= -1 && prefix->local_rank >= -1);
 }
 

@@ -199,6 +199,23 @@ TEST(prefixes_do_not_depend_on_values)
     }
 }
 
+TEST(times_of_collectors)
+{
+    struct fl_prefix prefix;
+    struct fl_str line = FL_LIT("2026-01-02T03:04:05.123456789Z [rank3]: RuntimeError: boom");
+    CHECK_EQ_STR(text_of(fl_str_skip(line, fl_prefix_peel(line, &prefix))), "RuntimeError: boom");
+    CHECK_EQ_INT(prefix.rank, 3);
+    CHECK_EQ_STR(text_of(prefix.time), "2026-01-02T03:04:05.123456789Z");
+    line = FL_LIT("[pod/a-0/main] 2026-01-02T03:04:05.123456789Z   File \"a.py\"");
+    CHECK_EQ_STR(text_of(fl_str_skip(line, fl_prefix_peel(line, &prefix))), "  File \"a.py\"");
+    CHECK_EQ_STR(text_of(prefix.node), "a-0");
+    fl_prefix_peel(FL_LIT("2026-01-02T03:04:05.123456789Z stdout F x"), &prefix);
+    CHECK_EQ_STR(text_of(prefix.time), "2026-01-02T03:04:05.123456789Z");
+    /* the program's own, and a syslog header */
+    CHECK_EQ_INT((long long)fl_prefix_peel(FL_LIT("2026-01-02T03:04:05.123456Z  INFO x"), &prefix), 0);
+    CHECK_EQ_INT((long long)fl_prefix_peel(FL_LIT("2026-01-02T03:04:05.123456+00:00 h kernel: x"), &prefix), 0);
+}
+
 TEST(partial_cri_lines)
 {
     struct fl_prefix prefix;
@@ -738,6 +755,7 @@ int main(void)
     RUN(prefixes);
     RUN(no_prefixes);
     RUN(prefixes_do_not_depend_on_values);
+    RUN(times_of_collectors);
     RUN(partial_cri_lines);
     RUN(paths);
     RUN(messages);

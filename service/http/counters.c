@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/http/metrics.h"
+#include "service/http/counters.h"
 
 #include "service/base/str.h"
 
@@ -30,48 +30,48 @@ static const struct {
 struct row {
     const char *name;
     const char *key[LABELS];
-    char value[LABELS][FL_METRICS_VALUE];
+    char value[LABELS][FL_COUNTERS_VALUE];
     size_t labels_n;
     bool histogram;
     double sum;
     uint64_t count[BOUNDS + 1];
 };
 
-struct fl_metrics {
+struct fl_counters {
     pthread_mutex_t mutex;
-    struct row rows[FL_METRICS_ROWS];
+    struct row rows[FL_COUNTERS_ROWS];
     size_t n;
 };
 
-enum fl_status fl_metrics_new(struct fl_metrics **out, struct fl_err *err)
+enum fl_status fl_counters_new(struct fl_counters **out, struct fl_err *err)
 {
     *out = calloc(1, sizeof **out);
     if (!*out) {
-        return fl_fail(err, FL_NOMEM, "no memory for metrics");
+        return fl_fail(err, FL_NOMEM, "no memory for the counters");
     }
     pthread_mutex_init(&(*out)->mutex, NULL);
     return FL_OK;
 }
 
-void fl_metrics_free(struct fl_metrics *metrics)
+void fl_counters_free(struct fl_counters *counters)
 {
-    if (metrics) {
-        pthread_mutex_destroy(&metrics->mutex);
-        free(metrics);
+    if (counters) {
+        pthread_mutex_destroy(&counters->mutex);
+        free(counters);
     }
 }
 
-static bool is(const struct row *row, const char *name, const struct fl_metric_label *labels, size_t n)
+static bool is(const struct row *row, const char *name, const struct fl_counter_label *labels, size_t n)
 {
     bool same = strcmp(row->name, name) == 0 && row->labels_n == n;
     for (size_t i = 0; same && i < n; i++) {
-        same = strncmp(row->value[i], labels[i].value, FL_METRICS_VALUE - 1) == 0;
+        same = strncmp(row->value[i], labels[i].value, FL_COUNTERS_VALUE - 1) == 0;
     }
     return same;
 }
 
 /* NULL: there are too many. The mutex is held. */
-static struct row *find(struct fl_metrics *m, const char *name, const struct fl_metric_label *labels,
+static struct row *find(struct fl_counters *m, const char *name, const struct fl_counter_label *labels,
                         size_t n)
 {
     for (size_t i = 0; i < m->n; i++) {
@@ -79,7 +79,7 @@ static struct row *find(struct fl_metrics *m, const char *name, const struct fl_
             return &m->rows[i];
         }
     }
-    if (m->n == FL_METRICS_ROWS) {
+    if (m->n == FL_COUNTERS_ROWS) {
         return NULL;
     }
     struct row *row = &m->rows[m->n++];
@@ -92,7 +92,7 @@ static struct row *find(struct fl_metrics *m, const char *name, const struct fl_
     return row;
 }
 
-void fl_metrics_add(struct fl_metrics *m, const char *name, const struct fl_metric_label *labels,
+void fl_counters_add(struct fl_counters *m, const char *name, const struct fl_counter_label *labels,
                     size_t n, double by)
 {
     pthread_mutex_lock(&m->mutex);
@@ -103,7 +103,7 @@ void fl_metrics_add(struct fl_metrics *m, const char *name, const struct fl_metr
     pthread_mutex_unlock(&m->mutex);
 }
 
-void fl_metrics_observe(struct fl_metrics *m, const char *name, const struct fl_metric_label *label,
+void fl_counters_observe(struct fl_counters *m, const char *name, const struct fl_counter_label *label,
                         double seconds)
 {
     size_t at = 0;
@@ -159,7 +159,7 @@ static void write_histogram(struct fl_buf *out, const struct row *row)
     fl_buf_addf(out, " %llu\n", (unsigned long long)total);
 }
 
-void fl_metrics_write(struct fl_metrics *m, struct fl_buf *out)
+void fl_counters_write(struct fl_counters *m, struct fl_buf *out)
 {
     pthread_mutex_lock(&m->mutex);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -186,7 +186,7 @@ void fl_metrics_write(struct fl_metrics *m, struct fl_buf *out)
     pthread_mutex_unlock(&m->mutex);
 }
 
-void fl_metrics_gauge(struct fl_buf *out, const char *name, const char *help, double value)
+void fl_counters_gauge(struct fl_buf *out, const char *name, const char *help, double value)
 {
     fl_buf_addf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %.17g\n", name, help, name, name, value);
 }
