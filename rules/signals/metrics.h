@@ -29,6 +29,9 @@ void fl_metrics_free(struct fl_metrics *metrics);
 int fl_metrics_find(const struct fl_metrics *metrics, struct fl_str name);
 const char *fl_metrics_name(const struct fl_metrics *metrics, int metric);
 
+/* The metric that a line "NAME: 1" would tell, or -1. metrics may be NULL. */
+int fl_metrics_meant(const struct fl_metrics *metrics, struct fl_str name);
+
 /* What one line says. A metric printed twice keeps its first value. */
 struct fl_values {
     uint32_t present; /* bit per metric */
