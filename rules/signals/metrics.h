@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-enum { FL_METRICS_MAX = 24, FL_METRIC_NAME = 40 };
+enum { FL_METRICS_MAX = 25, FL_METRIC_NAME = 40 };
 
 struct fl_metrics;
 

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ranks that print a value which all of them share (the averaged loss, the norm of all gradients) agree to the
+ * last digit. Where they did, while it changed, and no longer do, their weights or data went apart. Ranks that
+ * print a loss of their own never agreed. */
+#include "rules/signals/detecting.h"
+
+#include <math.h>
+
+enum { AGREED = 10, APART = 5 };
+
+static const double same_digits = 1e-5, by_rounding = 1e-3; /* relative */
+
+struct parting {
+    const struct fl_row *a; /* where it begins; NULL: they do not part */
+    const struct fl_row *b;
+    double most; /* relative difference */
+};
+
+static double away(double a, double b)
+{
+    double size = fmax(fabs(a), fabs(b));
+    return size > 0 ? fabs(a - b) / size : 0;
+}
+
+/* Steps are looked up from the front in both; they must agree in ten steps with five values first, and
+ * differ in all after some step, in five at least. */
+static struct parting parting_of(const struct fl_column *a, const struct fl_column *b)
+{
+    struct parting p = {.a = NULL};
+    size_t k = 0;
+    size_t agreed = 0;
+    size_t apart = 0;
+    size_t changes = 0;
+    double before = NAN;
+    for (size_t i = 0; i < a->n; i++) {
+        while (k < b->n && b->row[k]->step < a->row[i]->step) {
+            k++;
+        }
+        if (k == b->n || b->row[k]->step != a->row[i]->step) {
+            continue;
+        }
+        double d = away(a->v[i], b->v[k]);
+        if (d > same_digits) {
+            p.a = apart ? p.a : a->row[i];
+            p.b = apart++ ? p.b : b->row[k];
+            p.most = d > p.most ? d : p.most;
+        } else if (apart) { /* together again */
+            return (struct parting){.a = NULL};
+        } else {
+            changes += a->v[i] != before;
+            before = a->v[i];
+            agreed++;
+        }
+    }
+    return agreed >= AGREED && changes >= 5 && apart >= APART ? p : (struct parting){.a = NULL};
+}
+
+/* Each is held against the first one. Where all others leave that one, and together, it left them. */
+static void part(struct fl_detecting *w, const char *name)
+{
+    int m = fl_detecting_metric(w, name);
+    const struct fl_series *first = NULL;
+    const struct fl_series *odd = NULL;
+    const struct fl_series *second = NULL;
+    struct fl_column a;
+    struct fl_column b;
+    struct parting earliest = {.a = NULL};
+    size_t others = 0;
+    size_t parted = 0;
+    bool together = true;
+    for (size_t i = 0; i < w->set->n; i++) {
+        const struct fl_series *s = w->set->list[i];
+        fl_column_of(s, m, &b);
+        if (s->rank < 0 || b.n < AGREED + APART) {
+            continue;
+        }
+        if (!first) {
+            first = s;
+            a = b;
+            continue;
+        }
+        if (s->run != first->run || s->rank == first->rank) {
+            continue;
+        }
+        struct parting p = parting_of(&a, &b);
+        others++;
+        if (!p.a) {
+            continue;
+        }
+        if (second) {
+            struct fl_column c;
+            fl_column_of(second, m, &c);
+            together &= parting_of(&c, &b).a == NULL;
+        }
+        second = second ? second : s;
+        parted++;
+        if (!earliest.a || p.a->step < earliest.a->step) {
+            earliest = p;
+            odd = s;
+        }
+    }
+    if (!parted) {
+        return;
+    }
+    bool first_left = parted == others && parted > 1 && together;
+    bool known = first_left || (parted == 1 && others > 1);
+    const struct fl_row *row = first_left ? earliest.a : earliest.b;
+    struct fl_detection *d = fl_detecting_add(w, first_left ? first : odd, row, m, "desync");
+    fl_detecting_blame(d, NULL, 0, "ranks no longer agree on the %s from step %ld on, by up to %.2g %%", name,
+                       row->step, 100 * earliest.most);
+    if (d) {
+        d->rank = known ? d->rank : -1;
+        d->severity = earliest.most > by_rounding ? FL_SEVERITY_HIGH : FL_SEVERITY_LOW;
+    }
+}
+
+void fl_detect_replicas(struct fl_detecting *w)
+{
+    part(w, "loss");
+    part(w, "grad_norm");
+}
