@@ -95,7 +95,7 @@ static bool take_object(struct reading *r, struct fl_str line)
         fl_str_take_char(&s, ',');
         bool deep = value.n && (*value.p == '{' || *value.p == '[');
         struct fl_feature *f = deep ? NULL : add_column(r, name, hint);
-        size_t i = 0;
+        size_t i = hint < r->columns && r->column[hint] == f ? hint : 0;
         while (i < r->columns && r->column[i] != f) {
             i++;
         }

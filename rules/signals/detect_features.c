@@ -123,35 +123,35 @@ static void frozen(struct fl_detecting *w, const struct fl_series *s, const char
     }
 }
 
-/* Evaluations that give one and the same value, most of the time and twenty in a row, and are no better
- * in the end. All right is no news; what never gave another may be out of use. */
+/* Evaluations that give one and the same value twenty times in a row, a quarter of all, no better than the
+ * first ones and less than half right, and that are no better in the end. What is learned may stand still,
+ * too; what never gave another value may be out of use. */
 static void evaluation_stands(struct fl_detecting *w, const struct fl_series *s, const char *name)
 {
     struct fl_column c;
     int m = fl_detecting_metric(w, name);
     fl_column_of(s, m, &c);
-    bool more_is_better = strcmp(name, "accuracy") == 0 && !fl_detecting_is_error_rate(&c);
-    size_t best = 0;
-    size_t best_n = 0;
+    double sign = strcmp(name, "accuracy") == 0 && !fl_detecting_is_error_rate(&c) ? 1 : -1;
+    size_t at = 0;
+    size_t most = 0;
     for (size_t i = 0, n = 1; i < c.n; i += n, n = 1) {
         while (i + n < c.n && c.v[i + n] == c.v[i]) {
             n++;
         }
-        best = n > best_n ? i : best;
-        best_n = n > best_n ? n : best_n;
+        at = n > most ? i : at;
+        most = n > most ? n : most;
     }
-    if (best_n < MANY || best_n < c.n / 2 || best_n == c.n) {
+    if (most < MANY || most < c.n / 4 || most == c.n) {
         return;
     }
-    double value = c.v[best];
-    double end = c.v[c.n - 1];
-    bool all_right = more_is_better ? value >= (value > 1 ? 99 : 0.99) : value < 0.01;
-    if (!all_right && (more_is_better ? end <= value : end >= value)) {
-        struct fl_detection *d;
-        tell(w, s, c.row[best], m, "plateau", "never changes, nothing is learnt:", value);
-        d = w->n ? &w->out[w->n - 1] : NULL;
-        if (d) {
-            d->to_step = c.row[best + best_n - 1]->step;
+    double value = c.v[at];
+    double first = fmax(sign * c.v[0], fmax(sign * c.v[1], sign * c.v[2]));
+    double half = sign * (value > 1 && sign > 0 ? 50 : 0.5);
+    if (sign * value <= half && sign * value <= first && sign * c.v[c.n - 1] <= sign * value) {
+        size_t n = w->n;
+        tell(w, s, c.row[at], m, "plateau", "never changes, nothing is learnt:", value);
+        if (w->n > n) {
+            w->out[n].to_step = c.row[at + most - 1]->step;
         }
     }
 }

@@ -22,16 +22,17 @@ static double away(double a, double b)
     return size > 0 ? fabs(a - b) / size : 0;
 }
 
-/* Steps are looked up from the front in both; they must agree in ten steps with five values first, and
- * differ in all after some step, in five at least. */
+/* Steps are looked up from the front in both. First they must agree in ten steps, with five values; then
+ * differ in five, and be the same by chance in one of five at most. */
 static struct parting parting_of(const struct fl_column *a, const struct fl_column *b)
 {
     struct parting p = {.a = NULL};
     size_t k = 0;
     size_t agreed = 0;
-    size_t apart = 0;
     size_t changes = 0;
-    double before = NAN;
+    size_t apart = 0;
+    size_t again = 0; /* the same after they parted */
+    double before = (double)NAN;
     for (size_t i = 0; i < a->n; i++) {
         while (k < b->n && b->row[k]->step < a->row[i]->step) {
             k++;
@@ -41,18 +42,20 @@ static struct parting parting_of(const struct fl_column *a, const struct fl_colu
         }
         double d = away(a->v[i], b->v[k]);
         if (d > same_digits) {
-            p.a = apart ? p.a : a->row[i];
-            p.b = apart++ ? p.b : b->row[k];
+            p = apart++ ? p : (struct parting){a->row[i], b->row[k], 0};
             p.most = d > p.most ? d : p.most;
-        } else if (apart) { /* together again */
-            return (struct parting){.a = NULL};
-        } else {
-            changes += a->v[i] != before;
-            before = a->v[i];
-            agreed++;
+            continue;
+        }
+        changes += a->v[i] != before && apart == 0;
+        before = a->v[i];
+        agreed += apart == 0;
+        again += apart > 0;
+        if (again > apart) {
+            apart = again = 0;
         }
     }
-    return agreed >= AGREED && changes >= 5 && apart >= APART ? p : (struct parting){.a = NULL};
+    bool parted = agreed >= AGREED && changes >= 5 && apart >= APART && 5 * again <= apart;
+    return parted ? p : (struct parting){.a = NULL};
 }
 
 /* Each is held against the first one. Where all others leave that one, and together, it left them. */

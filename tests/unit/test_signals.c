@@ -1200,6 +1200,12 @@ TEST(values_that_stand_still)
         say(j, "epoch %ld accuracy %.4f", i, i < 31 ? 0.0 : 0.5 + 0.01 * (double)i);
     }
     check_healthy(j, "it learned late");
+    j = begin();
+    for (long i = 0; i < 60; i++) {
+        say(j, "epoch %ld accuracy %.2f wer %.2f", i, fmin(0.1 + 0.02 * (double)i, 0.45),
+            fmax(0.9 - 0.05 * (double)i, 0.3));
+    }
+    check_healthy(j, "it learned what it can");
 }
 
 /* An error rate under the name of an accuracy: 1 is all wrong, and more is possible. */
