@@ -216,22 +216,22 @@ struct fault {
 static const struct fault faults[] = {
     {"loss is nan", "loss", "nan", loss_nan, 1, 0.99},
     {"gradient is inf", "grad_norm", "explosion", gradient_inf, 1, 0.99},
-    {"gradient jumps once", "grad_norm", "explosion", gradient_jumps, 1, 0.5},
+    {"gradient jumps once", "grad_norm", "explosion", gradient_jumps, 1, 0.4},
     {"loss diverges", "loss", "divergence", loss_diverges, 1, 0.75},
-    {"error rate diverges", "error_rate", "divergence", rate_diverges, 1, 0.95},
+    {"error rate diverges", "error_rate", "divergence", rate_diverges, 1, 0.9},
     {"accuracy is lost", "accuracy", "divergence", score_is_lost, 1, 0.95},
-    {"gradient vanishes", "grad_norm", "vanishing", gradient_vanishes, 1, 0.9},
+    {"gradient vanishes", "grad_norm", "vanishing", gradient_vanishes, 1, 0.85},
     {"learning rate is zero", "learning_rate", "vanishing", rate_is_zero, 1, 0.99},
     {"loss scale collapses", "loss_scale", "scale_collapse", scale_falls, 1, 0.95},
-    {"throughput falls", "throughput", "straggler", slows_down, 1, 0.9},
-    {"one rank is slow", "step_time", "straggler", one_rank_slow, RANKS, 0.9},
+    {"throughput falls", "throughput", "straggler", slows_down, 1, 0.8},
+    {"one rank is slow", "step_time", "straggler", one_rank_slow, RANKS, 0.85},
     {"memory leaks", "memory", "memory_growth", memory_leaks, 1, 0.9},
     {"accuracy too good", "accuracy", "leakage", label_leaks, 1, 0.95},
     {"loss too good", "loss", "leakage", loss_leaks, 1, 0.95},
     {"features collapse", "feature_spread", "collapse", features_collapse, 1, 0.95},
     {"loss is frozen", "loss", "frozen", loss_freezes, 1, 0.85},
     {"replicas part", "loss", "desync", ranks_part, RANKS, 0.95},
-    {"evaluation stands still", "accuracy", "plateau", evaluation_stuck, 1, 0.9},
+    {"evaluation stands still", "accuracy", "plateau", evaluation_stuck, 1, 0.8},
 };
 enum { FAULTS = sizeof faults / sizeof *faults };
 
