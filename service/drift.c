@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 /* What two runs of one job with one seed print alike. */
-static const char *const repeats[] = {"loss", "eval_loss", "accuracy", "error_rate", "grad_norm",
-                                      "reward"};
+static const char *const repeats[] = {"loss",       "eval_loss", "accuracy",
+                                      "error_rate", "grad_norm", "reward"};
 
 static int by_value(const void *a, const void *b)
 {
@@ -39,7 +39,8 @@ static struct span common_span(const struct fl_feature *a, const struct fl_featu
 
 static struct fl_drift_side side_of(const struct fl_feature *f, struct span span, double *v)
 {
-    struct fl_drift_side side = {.v = v, .rows = f->rows,
+    struct fl_drift_side side = {.v = v,
+                                 .rows = f->rows,
                                  .missing = f->rows - f->numbers - f->not_finite - f->texts,
                                  .not_finite = f->not_finite};
     for (size_t i = 0; i < f->n; i++) {
@@ -135,8 +136,9 @@ static int worst_first(const void *a, const void *b)
     const struct fl_drift_column *y = b;
     int p = x->d.found ? 1 + (int)x->d.severity : 0;
     int q = y->d.found ? 1 + (int)y->d.severity : 0;
-    return p != q ? q - p : x->d.psi != y->d.psi ? (x->d.psi < y->d.psi ? 1 : -1)
-                                                 : strcmp(x->name, y->name);
+    return p != q                 ? q - p
+           : x->d.psi != y->d.psi ? (x->d.psi < y->d.psi ? 1 : -1)
+                                  : strcmp(x->name, y->name);
 }
 
 static void add_names(struct fl_buf *out, const struct fl_features *features)
@@ -158,11 +160,13 @@ static enum fl_status nothing_shared(const struct fl_features *reference,
     fl_buf_init(&is, 400);
     add_names(&was, reference);
     add_names(&is, now);
-    enum fl_status status = fl_fail(
-        err, FL_NOTFOUND, "nothing to compare: the reference has %s; the other side has %s. Give two "
-        "tables with columns of the same names (.csv, .tsv with a head; .jsonl), or two logs that print the "
-        "same metrics (`faultline signals FILE` shows which are read)", fl_buf_text(&was),
-        fl_buf_text(&is));
+    enum fl_status status =
+        fl_fail(err, FL_NOTFOUND,
+                "nothing to compare: the reference has %s; the other side has %s. Give two "
+                "tables with columns of the same names (.csv, .tsv with a head; .jsonl), or two "
+                "logs that print the "
+                "same metrics (`faultline signals FILE` shows which are read)",
+                fl_buf_text(&was), fl_buf_text(&is));
     fl_buf_free(&was);
     fl_buf_free(&is);
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of features or metrics held against a reference: which columns drifted, and from which step on a
- * rerun parts from the run before. Borrows from both sides. */
+/* Files of features or metrics held against a reference: which columns drifted, and from which step
+ * on a rerun parts from the run before. Borrows from both sides. */
 #pragma once
 #include "service/features.h"
 #include "service/signals_report.h"

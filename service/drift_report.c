@@ -8,8 +8,8 @@
 
 enum { SHOWN = 20, NAMED = 12, CELLS = 9, CELL = 40, NAME_WIDTH = 28 };
 
-static const char *const heads[CELLS] = {"drift", "severity", "PSI", "JS", "KS", "p", "missing",
-                                         "not finite", "median"};
+static const char *const heads[CELLS] = {"drift", "severity", "PSI",        "JS",    "KS",
+                                         "p",     "missing",  "not finite", "median"};
 
 static void add_kinds(unsigned found, char *out, size_t size)
 {
@@ -41,12 +41,13 @@ static void add_rerun(const struct fl_drift_rerun *one, struct fl_buf *out)
 {
     fl_buf_addf(out, "rerun_differs, low severity: ");
     fl_buf_add_safe(out, fl_str_of(one->name));
-    fl_buf_addf(out, " parts at step %ld, %.6g and then %.6g", one->r.from.step, one->r.from.v, one->r.now);
+    fl_buf_addf(out, " parts at step %ld, %.6g and then %.6g", one->r.from.step, one->r.from.v,
+                one->r.now);
     if (one->r.from.rank >= 0) {
         fl_buf_addf(out, " on rank %ld", one->r.from.rank);
     }
-    fl_buf_addf(out, " (by %.2g %%; at most by %.2g %%, at step %ld; %zu steps compared)", 100 * one->r.first,
-                100 * one->r.most, one->r.most_step, one->r.common);
+    fl_buf_addf(out, " (by %.2g %%; at most by %.2g %%, at step %ld; %zu steps compared)",
+                100 * one->r.first, 100 * one->r.most, one->r.most_step, one->r.common);
 }
 
 static void add_head(const struct fl_drift_report *r, struct fl_buf *out)
@@ -116,7 +117,8 @@ static void add_row(const struct style *s, const char *name, const char *const c
     before = out->n;
     s->add(out, fl_str_of(name));
     if (aligned) {
-        fl_buf_addf(out, "%*s", before + NAME_WIDTH > out->n ? (int)(before + NAME_WIDTH - out->n) : 0, "");
+        fl_buf_addf(out, "%*s",
+                    before + NAME_WIDTH > out->n ? (int)(before + NAME_WIDTH - out->n) : 0, "");
     }
     fl_buf_add_text(out, s->name_after);
     for (size_t i = 0; i < CELLS; i++) {
@@ -128,8 +130,8 @@ static void add_row(const struct style *s, const char *name, const char *const c
     fl_buf_add_text(out, s->row_after);
 }
 
-static void add_document(const struct style *s, const struct fl_drift_report *r, bool all, bool aligned,
-                         struct fl_buf *out)
+static void add_document(const struct style *s, const struct fl_drift_report *r, bool all,
+                         bool aligned, struct fl_buf *out)
 {
     struct fl_buf notes[FL_RERUNS_MAX + 3];
     size_t shown = all || r->n < SHOWN ? r->n : r->found_n > SHOWN ? r->found_n : SHOWN;
@@ -162,18 +164,25 @@ static void add_document(const struct style *s, const struct fl_drift_report *r,
     }
 }
 
-static const struct style text_style = {"", "\n\n", "", "", "  ", "", "\n", "", "\n", "", "\n", add_plain};
+static const struct style text_style = {
+    .head_before = "", .head_after = "\n\n", .row = "", .name_after = "", .cell = "  ",
+    .cell_after = "", .row_after = "\n", .under_heads = "", .table_after = "\n", .note = "",
+    .note_after = "\n", .add = add_plain};
 static const struct style markdown_style = {
-    "## ", "\n\n", "| ", "", " | ", "", " |\n", "|---|---|---|---|---|---|---|---|---|---|\n", "\n", "- ", "\n",
-    fl_markup_markdown};
+    .head_before = "## ", .head_after = "\n\n", .row = "| ", .name_after = "", .cell = " | ",
+    .cell_after = "", .row_after = " |\n", .under_heads = "|---|---|---|---|---|---|---|---|---|---|\n",
+    .table_after = "\n", .note = "- ", .note_after = "\n", .add = fl_markup_markdown};
 static const struct style html_style = {
-    "<h1>", "</h1>\n<table>\n", "<tr><td>", "</td>", "<td>", "</td>", "</tr>\n", "", "</table>\n", "<p>",
-    "</p>\n", fl_markup_html};
+    .head_before = "<h1>", .head_after = "</h1>\n<table>\n", .row = "<tr><td>",
+    .name_after = "</td>", .cell = "<td>", .cell_after = "</td>", .row_after = "</tr>\n",
+    .under_heads = "", .table_after = "</table>\n", .note = "<p>", .note_after = "</p>\n",
+    .add = fl_markup_html};
 
 static const char page_head[] =
     "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-    "'unsafe-inline'\">\n<title>Drift</title>\n<style>:root{color-scheme:light dark}body{font:15px/1.45 "
+    "'unsafe-inline'\">\n<title>Drift</title>\n<style>:root{color-scheme:light "
+    "dark}body{font:15px/1.45 "
     "system-ui,sans-serif;margin:24px}h1{font-size:22px}td{padding:2px 14px 2px 0;text-align:left;"
     "font-variant-numeric:tabular-nums}tr:first-child{opacity:.7}</style>\n</head>\n<body>\n";
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The columns of tables, and the metrics of logs, by their own names: counts of all rows, and a sample of
- * the values in bounded memory. Which rows are in the sample follows from their numbers alone, so that two
- * runs of one job are sampled at the same steps.
- * Owns its memory, until fl_features_free. */
+/* The columns of tables, and the metrics of logs, by their own names: counts of all rows, and a
+ * sample of the values in bounded memory. Which rows are in the sample follows from their numbers
+ * alone, so that two runs of one job are sampled at the same steps. Owns its memory, until
+ * fl_features_free. */
 #pragma once
 #include "rules/signals/drift.h"
 #include "service/config.h"
@@ -10,8 +10,12 @@
 
 #include <stdint.h>
 
-enum { FL_FEATURES_MAX = 256, FL_FEATURE_NAME = 80, FL_FEATURE_SAMPLE = 4096,
-       FL_FEATURE_CATEGORIES = 64 };
+enum {
+    FL_FEATURES_MAX = 256,
+    FL_FEATURE_NAME = 80,
+    FL_FEATURE_SAMPLE = 4096,
+    FL_FEATURE_CATEGORIES = 64
+};
 
 struct fl_feature_value {
     long row; /* by which it is sampled */
@@ -20,7 +24,7 @@ struct fl_feature_value {
 
 struct fl_feature {
     char name[FL_FEATURE_NAME];
-    int metric; /* that its name stands for, -1: none */
+    int metric;                      /* that its name stands for, -1: none */
     struct fl_feature_value *sample; /* finite */
     size_t n;
     size_t size;
@@ -34,7 +38,7 @@ struct fl_feature {
         long count;
     } category[FL_FEATURE_CATEGORIES];
     size_t categories; /* FL_FEATURE_CATEGORIES + 1: more than can be told apart */
-    bool counts_up; /* each number is above the one before: a step, a time, an id */
+    bool counts_up;    /* each number is above the one before: a step, a time, an id */
     double last;
 };
 
@@ -45,8 +49,9 @@ struct fl_features {
     bool course; /* rows follow the steps of a run */
 };
 
-/* Reads files as one. Tables (.csv, .tsv with a head; .jsonl, .ndjson with an object a line) give all
- * their columns, other files and folders the metrics of the logs in them. Free it in either case. */
+/* Reads files as one. Tables (.csv, .tsv with a head; .jsonl, .ndjson with an object a line) give
+ * all their columns, other files and folders the metrics of the logs in them. Free it in either
+ * case. */
 enum fl_status fl_features_read(const struct fl_rulebook *book, const struct fl_config *config,
                                 const char *const *paths, size_t n, struct fl_features *out,
                                 struct fl_err *err) FL_MUST_USE;

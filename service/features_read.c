@@ -74,8 +74,8 @@ static struct fl_str take_value(struct fl_str *s)
     return fl_str_trim((struct fl_str){from, (size_t)(s->p - from)});
 }
 
-/* Its columns are those of the lines before, too. Lists and objects in it are passed over. JSON's own
- * reader is not asked, since loggers write NaN. */
+/* Its columns are those of the lines before, too. Lists and objects in it are passed over. JSON's
+ * own reader is not asked, since loggers write NaN. */
 static bool take_object(struct reading *r, struct fl_str line)
 {
     struct fl_str s = fl_str_trim(line);
@@ -173,7 +173,9 @@ static enum fl_status read_table(const char *path, const struct fl_metrics *metr
     if (!r) {
         return fl_fail(err, FL_NOMEM, "%s: no memory", path);
     }
-    *r = (struct reading){.out = out, .metrics = metrics, .json = is_json(path),
+    *r = (struct reading){.out = out,
+                          .metrics = metrics,
+                          .json = is_json(path),
                           .step = fl_metrics_find(metrics, FL_LIT("step")),
                           .epoch = fl_metrics_find(metrics, FL_LIT("epoch"))};
     enum fl_status status = fl_source_open(path, 0, &src, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model makes of its data: results that are too good too soon, features that collapse, values that
- * stand still. A look at the data decides, so they are told and blame nobody. */
+/* What a model makes of its data: results that are too good too soon, features that collapse,
+ * values that stand still. A look at the data decides, so they are told and blame nobody. */
 #include "rules/signals/detecting.h"
 
 #include <math.h>
@@ -11,15 +11,15 @@ static void tell(struct fl_detecting *w, const struct fl_series *s, const struct
                  const char *kind, const char *what, double value)
 {
     struct fl_detection *d = fl_detecting_add(w, s, row, m, kind);
-    fl_detecting_blame(d, NULL, 0, "the %s %s %.6g from step %ld on", fl_metrics_name(w->set->metrics, m),
-                       what, value, row->step);
+    fl_detecting_blame(d, NULL, 0, "the %s %s %.6g from step %ld on",
+                       fl_metrics_name(w->set->metrics, m), what, value, row->step);
     if (d) {
         d->severity = FL_SEVERITY_MEDIUM;
         d->confidence = 0.7;
     }
 }
 
-/* Is it reached in the first twentieth of values and of steps? A run that is resumed begins late. */
+/* Is it reached in the first twentieth of values and of steps? What is resumed begins late. */
 static bool soon(const struct fl_column *c, size_t at)
 {
     long steps = c->row[c->n - 1]->step - c->row[0]->step;
@@ -43,13 +43,14 @@ static void accuracy_too_good(struct fl_detecting *w, const struct fl_series *s)
         from--;
     }
     if (c.n >= MANY && most <= whole && from < c.n && soon(&c, from)) {
-        tell(w, s, c.row[from], m, "leakage", "is too good too soon (does the input tell the label?): at least",
+        tell(w, s, c.row[from], m, "leakage",
+             "is too good too soon (does the input tell the label?): at least",
              fl_smallest(c.v + from, c.n - from));
     }
 }
 
-/* From something to a thousandth of it, and next to nothing, at once and for good. Where a reward is
- * earned the loss is near zero by nature. */
+/* From something to a thousandth of it, and next to nothing, at once and for good. Where a reward
+ * is earned the loss is near zero by nature. */
 static void loss_too_good(struct fl_detecting *w, const struct fl_series *s)
 {
     struct fl_column c;
@@ -86,7 +87,8 @@ static void collapse(struct fl_detecting *w, const struct fl_series *s)
         from--;
     }
     if (early > 0 && from > 0 && c.n - from >= c.n / 10 && c.n - from >= 5) {
-        tell(w, s, c.row[from], m, "collapse", "collapsed: it is", fl_median(c.v + from, c.n - from));
+        tell(w, s, c.row[from], m, "collapse", "collapsed: it is",
+             fl_median(c.v + from, c.n - from));
     }
 }
 
@@ -100,9 +102,9 @@ static bool broken(const struct fl_detecting *w, const struct fl_series *s)
     return any;
 }
 
-/* The same value to the last of four digits or more, for a hundred lines and a fifth of all: a mean that
- * no longer takes new values, an update lost in rounding. Round values are made so: a norm that is
- * clipped, a bound. */
+/* The same value to the last of four digits or more, for a hundred lines and a fifth of all: a mean
+ * that no longer takes new values, an update lost in rounding. Round values are made so: a norm
+ * that is clipped, a bound. */
 static void frozen(struct fl_detecting *w, const struct fl_series *s, const char *name)
 {
     struct fl_column c;
@@ -123,9 +125,9 @@ static void frozen(struct fl_detecting *w, const struct fl_series *s, const char
     }
 }
 
-/* Evaluations that give one and the same value twenty times in a row, a quarter of all, no better than the
- * first ones and less than half right, and that are no better in the end. What is learned may stand still,
- * too; what never gave another value may be out of use. */
+/* Evaluations that give one and the same value twenty times in a row, a quarter of all, no better
+ * than the first ones and less than half right, and that are no better in the end. What is learned
+ * may stand still, too; what never gave another value may be out of use. */
 static void evaluation_stands(struct fl_detecting *w, const struct fl_series *s, const char *name)
 {
     struct fl_column c;

@@ -118,7 +118,8 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
         from--;
     }
     struct fl_detection *d = fl_detecting_add(w, s, c.row[from], m, "divergence");
-    fl_detecting_blame(d, weight > 0 ? "loss_divergence" : NULL, weight, "the %s grew from %.4g to %.4g after step %ld",
+    fl_detecting_blame(d, weight > 0 ? "loss_divergence" : NULL, weight,
+                       "the %s grew from %.4g to %.4g after step %ld",
                        strcmp(name, "loss") == 0 ? "loss" : "error rate", low, end,
                        c.row[from]->step);
     if (strcmp(name, "loss") == 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranks that print a value which all of them share (the averaged loss, the norm of all gradients) agree to the
- * last digit. Where they did, while it changed, and no longer do, their weights or data went apart. Ranks that
- * print a loss of their own never agreed. */
+/* Ranks that print a value which all of them share (the averaged loss, the norm of all gradients)
+ * agree to the last digit. Where they did, while it changed, and no longer do, their weights or
+ * data went apart. Ranks that print a loss of their own never agreed. */
 #include "rules/signals/detecting.h"
 
 #include <math.h>
@@ -22,8 +22,8 @@ static double away(double a, double b)
     return size > 0 ? fabs(a - b) / size : 0;
 }
 
-/* Steps are looked up from the front in both. First they must agree in ten steps, with five values; then
- * differ in five, and be the same by chance in one of five at most. */
+/* Steps are looked up from the front in both. First they must agree in ten steps, with five values;
+ * then differ in five, and be the same by chance in one of five at most. */
 static struct parting parting_of(const struct fl_column *a, const struct fl_column *b)
 {
     struct parting p = {.a = NULL};
@@ -58,7 +58,8 @@ static struct parting parting_of(const struct fl_column *a, const struct fl_colu
     return parted ? p : (struct parting){.a = NULL};
 }
 
-/* Each is held against the first one. Where all others leave that one, and together, it left them. */
+/* Each is held against the first one. Where all others leave that one, and together, it left them.
+ */
 static void part(struct fl_detecting *w, const char *name)
 {
     int m = fl_detecting_metric(w, name);
@@ -109,7 +110,8 @@ static void part(struct fl_detecting *w, const char *name)
     bool known = first_left || (parted == 1 && others > 1);
     const struct fl_row *row = first_left ? earliest.a : earliest.b;
     struct fl_detection *d = fl_detecting_add(w, first_left ? first : odd, row, m, "desync");
-    fl_detecting_blame(d, NULL, 0, "ranks no longer agree on the %s from step %ld on, by up to %.2g %%", name,
+    fl_detecting_blame(d, NULL, 0,
+                       "ranks no longer agree on the %s from step %ld on, by up to %.2g %%", name,
                        row->step, 100 * earliest.most);
     if (d) {
         d->rank = known ? d->rank : -1;

@@ -166,8 +166,8 @@ static double commonest(const struct fl_drift_side *s)
     return (double)most / (double)s->n;
 }
 
-/* Now it moves by less than a thousandth of what it did, and not because it always was the same nearly
- * always. */
+/* Now it moves by less than a thousandth of what it did, and not because it always was the same
+ * nearly always. */
 static bool collapsed(const struct fl_drift_side *was, const struct fl_drift_side *is)
 {
     double varied = quantile(was, 0.95) - quantile(was, 0.05);
@@ -175,8 +175,8 @@ static bool collapsed(const struct fl_drift_side *was, const struct fl_drift_sid
            pow(commonest(was), (double)is->n) < 1e-3;
 }
 
-void fl_drift_of(const struct fl_drift_side *reference, const struct fl_drift_side *now, bool course,
-                 size_t columns, struct fl_drift *out)
+void fl_drift_of(const struct fl_drift_side *reference, const struct fl_drift_side *now,
+                 bool course, size_t columns, struct fl_drift *out)
 {
     const struct fl_drift_side sides[2] = {*reference, *now};
     long counts[2][FL_DRIFT_BINS];

@@ -36,6 +36,7 @@ static bool locale_is_utf8(void)
     return false;
 }
 
+/* Ends out. */
 static enum fl_status print(enum fl_status status, struct fl_buf *out, struct fl_err *err)
 {
     if (status == FL_OK) {
