@@ -58,8 +58,7 @@ static struct parting parting_of(const struct fl_column *a, const struct fl_colu
     return parted ? p : (struct parting){.a = NULL};
 }
 
-/* Each is held against the first one. Where all others leave that one, and together, it left them.
- */
+/* Each is held against the first one. Where all others leave it, and together, it left them. */
 static void part(struct fl_detecting *w, const char *name)
 {
     int m = fl_detecting_metric(w, name);
