@@ -3,7 +3,7 @@
 
 #include "service/ingest/source.h"
 
-enum { COLUMNS = 256, NAME_CAP = 80 };
+enum { COLUMNS = 256 };
 
 struct table {
     struct fl_job *job;
@@ -24,8 +24,7 @@ bool fl_job_table_name(const char *path)
     return fl_str_ends(name, FL_LIT(".csv")) || fl_str_ends(name, FL_LIT(".tsv"));
 }
 
-/* The next field of *row, without quotes around it. False: there is none. */
-static bool take_field(struct fl_str *row, char mark, struct fl_str *out)
+bool fl_job_table_field(struct fl_str *row, char mark, struct fl_str *out)
 {
     if (!row->p) {
         return false;
@@ -41,20 +40,6 @@ static bool take_field(struct fl_str *row, char mark, struct fl_str *out)
     return true;
 }
 
-/* What a line of progress would mean by the name. */
-static int metric_of(const struct fl_metrics *metrics, struct fl_str name)
-{
-    char text[NAME_CAP + 8];
-    struct fl_spots spots = {.n = 0};
-    if (name.n == 0 || name.n > NAME_CAP) {
-        return -1;
-    }
-    memcpy(text, name.p, name.n);
-    memcpy(text + name.n, ": 1", 3);
-    fl_metrics_spots(metrics, (struct fl_str){text, name.n + 3}, &spots);
-    return spots.n ? spots.item[0].metric : -1;
-}
-
 static enum fl_status take_head(struct table *t, struct fl_str row, struct fl_err *err)
 {
     const struct fl_metrics *metrics = fl_diagnosis_rules(fl_job_diagnosis(t->job))->metrics;
@@ -62,8 +47,8 @@ static enum fl_status take_head(struct table *t, struct fl_str row, struct fl_er
     bool axis = false;
     bool values = false;
     t->mark = row.n && memchr(row.p, '\t', row.n) ? '\t' : ',';
-    while (metrics && t->columns < COLUMNS && take_field(&row, t->mark, &field)) {
-        int metric = metric_of(metrics, field);
+    while (metrics && t->columns < COLUMNS && fl_job_table_field(&row, t->mark, &field)) {
+        int metric = fl_metrics_meant(metrics, field);
         bool is_axis = metric >= 0 && (metric == fl_metrics_find(metrics, FL_LIT("step")) ||
                                        metric == fl_metrics_find(metrics, FL_LIT("epoch")));
         axis |= is_axis;
@@ -83,7 +68,7 @@ static void take_row(struct table *t, struct fl_str row, const struct fl_line_at
     struct fl_values values = {.present = 0};
     struct fl_str rest = row;
     struct fl_str field;
-    for (size_t i = 0; i < t->columns && take_field(&rest, t->mark, &field); i++) {
+    for (size_t i = 0; i < t->columns && fl_job_table_field(&rest, t->mark, &field); i++) {
         if (field.n) {
             fl_values_put(&values, t->metric[i], field);
         }

@@ -9,7 +9,8 @@ static const char *const statistics[FL_STATISTICS_N] = {
     "mean", "min", "max", "std", "slope", "ratio_to_first", "ratio_to_median", "count_not_finite"};
 static const char *const kinds[] = {"spike",     "divergence", "nan",
                                     "explosion", "vanishing",  "plateau",
-                                    "scale_collapse", "straggler", "memory_growth"};
+                                    "scale_collapse", "straggler", "memory_growth",
+                                    "leakage", "collapse", "frozen", "desync"};
 static const char *const comparisons[] = {"above", "below"};
 static const char *const keys[] = {"id",         "metric", "window",   "statistic",
                                    "comparison", "value",  "duration", "kind",

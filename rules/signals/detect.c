@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Robust statistics only (medians, ranges of the last part against the first): logs hold spikes,
  * warm-up and evaluation lines. Each detector takes one series and may add one detection; stragglers
- * are found by comparing series. A family of detectors is a file. */
+ * and replicas that part are found by comparing series. A family of detectors is a file. */
 #include "rules/signals/detecting.h"
 
 #include <stdarg.h>
@@ -88,11 +88,13 @@ size_t fl_detect(const struct fl_series_set *set, const struct fl_declared *decl
         return 0;
     }
     fl_detect_speed(&w);
+    fl_detect_replicas(&w);
     for (size_t i = 0; i < set->n; i++) {
         fl_detect_numbers(&w, set->list[i]);
         fl_detect_loss(&w, set->list[i]);
         fl_detect_gradients(&w, set->list[i]);
         fl_detect_memory(&w, set->list[i]);
+        fl_detect_features(&w, set->list[i]);
         fl_detect_declared(&w, set->list[i]);
         keep_earliest(&w); /* a thousand ranks must not fill the list */
     }

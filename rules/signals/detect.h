@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the metrics of a job show that no line says: values that stay not finite, a loss that grows,
- * gradients that vanish, a learning rate of zero, a loss scale that collapses, one slow rank.
+ * gradients that vanish, a learning rate of zero, a loss scale that collapses, one slow rank, ranks that
+ * part, results too good to be true.
  * A detector looks at the whole sample once, after the last line. Its thresholds stand beside it
  * with their reason; they are wide on purpose, since a healthy job must not be blamed.
  * Stateless. */
@@ -14,7 +15,7 @@ struct fl_detection {
     const char *metric; /* of the metric table */
     const char *detector; /* id of the declared one that found it, or NULL */
     const char *kind;   /* spike, divergence, nan, explosion, vanishing, plateau, scale_collapse,
-                           straggler, memory_growth */
+                           straggler, memory_growth, leakage, collapse, frozen, desync */
     const char *cause;  /* slug, or NULL: it decides nothing */
     double weight;      /* as a rule's confidence: how surely the cause follows */
     long from_step;

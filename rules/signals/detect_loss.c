@@ -87,8 +87,9 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
     int m = fl_detecting_metric(w, name);
     int reward = fl_detecting_metric(w, "reward");
     fl_column_of(s, m, &c);
+    bool more_is_worse = strcmp(name, "accuracy") != 0 || fl_detecting_is_error_rate(&c);
     keep_last_run(&c);
-    if (c.n < 6 || (reward >= 0 && s->count[reward] > 0)) {
+    if (c.n < 6 || !more_is_worse || (reward >= 0 && s->count[reward] > 0)) {
         return;
     }
     size_t window = c.n / 20 ? c.n / 20 : 1;
@@ -117,7 +118,8 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
         from--;
     }
     struct fl_detection *d = fl_detecting_add(w, s, c.row[from], m, "divergence");
-    fl_detecting_blame(d, "loss_divergence", weight, "the %s grew from %.4g to %.4g after step %ld",
+    fl_detecting_blame(d, weight > 0 ? "loss_divergence" : NULL, weight,
+                       "the %s grew from %.4g to %.4g after step %ld",
                        strcmp(name, "loss") == 0 ? "loss" : "error rate", low, end,
                        c.row[from]->step);
     if (strcmp(name, "loss") == 0) {
@@ -127,6 +129,34 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
         }
         rate_too_high(w, s, c.row[turn]->step);
         stuck(w, s, &c, from, rise);
+    }
+}
+
+bool fl_detecting_is_error_rate(const struct fl_column *accuracy)
+{
+    const double *v = accuracy->v;
+    bool highest = accuracy->n >= 6 && v[0] > 1;
+    for (size_t i = 1; i < accuracy->n; i++) {
+        highest &= v[i] < v[0];
+    }
+    return highest && fl_median(v + 1, accuracy->n - 1) <= 1;
+}
+
+/* The last evaluation gives what no count of right answers can be: next to nothing, the constant of a
+ * smoothed score. It is told; the first evaluation of a young run may be so. */
+static void accuracy_of_nothing(struct fl_detecting *w, const struct fl_series *s)
+{
+    struct fl_column c;
+    int m = fl_detecting_metric(w, "accuracy");
+    fl_column_of(s, m, &c);
+    double end = c.n ? c.v[c.n - 1] : 0;
+    if (end > 0 && end < 1e-9 && s->seen >= 20) {
+        struct fl_detection *d = fl_detecting_add(w, s, c.row[c.n - 1], m, "divergence");
+        fl_detecting_blame(d, NULL, 0, "the accuracy is %.2g at step %ld: nothing is right", end,
+                           c.row[c.n - 1]->step);
+        if (d) {
+            d->severity = FL_SEVERITY_MEDIUM;
+        }
     }
 }
 
@@ -141,6 +171,7 @@ static void accuracy_lost(struct fl_detecting *w, const struct fl_series *s)
         best = c.v[i] > best ? c.v[i] : best;
     }
     if (c.n < 4 || best < 0.05) {
+        accuracy_of_nothing(w, s);
         return;
     }
     size_t from = c.n;
@@ -178,5 +209,6 @@ void fl_detect_loss(struct fl_detecting *w, const struct fl_series *s)
 {
     divergence(w, s, "loss", 0.5);
     divergence(w, s, "error_rate", 0.45);
+    divergence(w, s, "accuracy", 0); /* if it is one of errors; a guess blames nobody */
     accuracy_lost(w, s);
 }

@@ -30,9 +30,15 @@ void fl_detect_numbers(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_loss(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_gradients(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_memory(struct fl_detecting *w, const struct fl_series *s);
+void fl_detect_features(struct fl_detecting *w, const struct fl_series *s);
 void fl_detect_declared(struct fl_detecting *w, const struct fl_series *s);
 /* Of the whole set at once: ranks are compared. */
 void fl_detect_speed(struct fl_detecting *w);
+void fl_detect_replicas(struct fl_detecting *w);
+
+/* Is that, though called an accuracy, a rate of errors? Such a one begins above all others, and above
+ * 1, where most of the others are not. */
+bool fl_detecting_is_error_rate(const struct fl_column *accuracy);
 
 /* Adds a plateau if the loss stands still from this step on: the end of what another detector found. */
 void fl_detect_plateau(struct fl_detecting *w, const struct fl_series *s, long from_step);

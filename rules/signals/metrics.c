@@ -436,6 +436,19 @@ void fl_metrics_spots(const struct fl_metrics *metrics, struct fl_str text, stru
     }
 }
 
+int fl_metrics_meant(const struct fl_metrics *metrics, struct fl_str name)
+{
+    char text[2 * FL_METRIC_NAME + 4];
+    struct fl_spots spots = {.n = 0};
+    if (!metrics || name.n == 0 || name.n > 2 * FL_METRIC_NAME) {
+        return -1;
+    }
+    memcpy(text, name.p, name.n);
+    memcpy(text + name.n, ": 1", 3);
+    fl_metrics_spots(metrics, (struct fl_str){text, name.n + 3}, &spots);
+    return spots.n ? spots.item[0].metric : -1;
+}
+
 void fl_spots_read(const struct fl_spots *spots, struct fl_str text, struct fl_values *out)
 {
     for (size_t i = 0; i < spots->n; i++) {

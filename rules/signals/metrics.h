@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-enum { FL_METRICS_MAX = 24, FL_METRIC_NAME = 40 };
+enum { FL_METRICS_MAX = 25, FL_METRIC_NAME = 40 };
 
 struct fl_metrics;
 
@@ -28,6 +28,9 @@ void fl_metrics_free(struct fl_metrics *metrics);
 /* The number of the metric with this name of its own, or -1. metrics may be NULL. */
 int fl_metrics_find(const struct fl_metrics *metrics, struct fl_str name);
 const char *fl_metrics_name(const struct fl_metrics *metrics, int metric);
+
+/* The metric that a line "NAME: 1" would tell, or -1. metrics may be NULL. */
+int fl_metrics_meant(const struct fl_metrics *metrics, struct fl_str name);
 
 /* What one line says. A metric printed twice keeps its first value. */
 struct fl_values {

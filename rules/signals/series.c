@@ -105,6 +105,21 @@ static long whole_step(struct fl_series_set *set, struct fl_series *s, size_t ki
     return s->kinds[kind].epoch_steps + step;
 }
 
+/* Of a line that tells no step. An epoch has one at least; where nothing but epochs is told, one on each
+ * line of a kind, they are the steps; else lines are counted. */
+static long step_without(struct fl_series_set *set, struct fl_series *s, size_t kind,
+                         const struct fl_values *values)
+{
+    double epoch = fl_values_has(values, set->epoch) ? values->value[set->epoch] : -1;
+    bool whole = epoch >= 0 && epoch < 1e9 && epoch == floor(epoch);
+    if (s->said >= 0) {
+        return whole && epoch > (double)s->said ? (long)epoch : s->said;
+    }
+    s->kinds[kind].by_line |= !whole || (s->kinds[kind].count && epoch <= s->kinds[kind].epoch);
+    s->kinds[kind].epoch = epoch;
+    return s->kinds[kind].by_line ? s->seen : (long)epoch;
+}
+
 /* Makes room for one row; of a full table every second row of each kind goes. */
 static bool make_room(struct fl_series_set *set, struct fl_series *s)
 {
@@ -156,8 +171,11 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     }
     struct fl_row *row = &s->last;
     size_t kind = kind_of(s, values->present & ~axis);
-    s->said = step >= 0 ? whole_step(set, s, kind, step, values) : s->said;
-    row->step = s->said >= 0 ? s->said : s->seen;
+    if (step >= 0) {
+        s->said = row->step = whole_step(set, s, kind, step, values);
+    } else {
+        row->step = step_without(set, s, kind, values);
+    }
     row->ordinal = s->kinds[kind].count++;
     row->number = s->seen;
     row->order = order;

@@ -13,7 +13,7 @@ enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_
 enum { FL_SERIES_BYTES = 16 << 20 };
 
 struct fl_row {
-    long step; /* as printed, else the printer's last, else the number of the progress line */
+    long step; /* as printed, else the printer's last, else the epoch or the number of the line */
     long ordinal; /* among the lines that carry the same metrics */
     long number;  /* among all lines with a value */
     uint64_t order;
@@ -58,6 +58,7 @@ struct fl_series {
         long epoch_steps; /* of the epochs before, where steps begin anew in each */
         long step;        /* as printed last */
         double epoch;
+        bool by_line; /* epochs do not count its lines */
     } kinds[FL_SERIES_KINDS]; /* lines by the metrics that they carry; the last takes the rest */
     struct fl_row last;
     long count[FL_METRICS_MAX];

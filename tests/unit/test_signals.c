@@ -1082,6 +1082,228 @@ TEST(ranks_as_usual)
     check_healthy(j, "noise");
 }
 
+/* A metric over 400 steps beside a usual loss. */
+static struct job *with(const char *name, double (*of)(long step, double noise))
+{
+    struct job *j = begin();
+    for (long i = 0; i < 400; i++) {
+        double loss = usual(j, i);
+        say(j, "step %ld loss %.4f %s %.4f", i, loss, name, of(i, noise(j)));
+    }
+    return j;
+}
+
+static double right_at_once(long i, double x)
+{
+    return i < 4 ? 0.2 * (double)i : 0.9995 + 0.0004 * x;
+}
+static double percent_at_once(long i, double x)
+{
+    return 100 * right_at_once(i, x);
+}
+static double learned_well(long i, double x)
+{
+    return 1 - exp((double)-i / 40) - 0.0005 * (x + 1);
+}
+static double easy(long i, double x)
+{
+    return i < 3 ? 0.5 : 0.99 + 0.005 * x;
+}
+static double right_for_a_while(long i, double x)
+{
+    return i < 60 ? 1 : 0.9 + 0.05 * x;
+}
+
+TEST(too_good_too_soon)
+{
+    check_seen(with("acc", right_at_once), "accuracy", "leakage", NULL, 4, 4);
+    check_seen(with("acc", percent_at_once), "accuracy", "leakage", NULL, 4, 4);
+    struct job *j = begin();
+    for (long i = 0; i < 400; i++) {
+        say(j, "step %ld loss %.3e", i, i < 9 ? 2.3 : 2e-6 * (1.5 + noise(j)));
+    }
+    check_seen(j, "loss", "leakage", NULL, 9, 9);
+}
+
+TEST(good_as_usual)
+{
+    check_healthy(with("acc", learned_well), "right in the end");
+    check_healthy(with("acc", easy), "an easy task");
+    check_healthy(with("acc", right_for_a_while), "an evaluation of few samples");
+    struct job *j = begin();
+    for (long i = 0; i < 400; i++) { /* resumed, and learned before */
+        say(j, "step %ld loss %.4f acc %.4f", 5000 + i, 0.01 + 0.002 * noise(j), 0.9995);
+    }
+    check_healthy(j, "resumed");
+    j = begin();
+    for (long i = 0; i < 400; i++) { /* small by its unit */
+        say(j, "step %ld loss %.3e", i, i < 9 ? 0.02 : 2e-6 * (1.5 + noise(j)));
+    }
+    check_healthy(j, "a loss of small numbers");
+    j = begin();
+    for (long i = 0; i < 400; i++) { /* small in the end */
+        say(j, "step %ld loss %.3e", i, 2.3 * exp((double)-i / 20) + 2e-6);
+    }
+    check_healthy(j, "learned by heart");
+}
+
+static double collapses(long i, double x)
+{
+    return i < 200 ? 0.8 + 0.1 * x : 0.004 + 0.002 * x;
+}
+static double settles(long i, double x)
+{
+    return 0.3 + 0.9 * exp((double)-i / 30) + 0.05 * x;
+}
+static double dips(long i, double x)
+{
+    return i > 150 && i < 200 ? 0.001 : 0.8 + 0.1 * x;
+}
+
+TEST(features_collapse)
+{
+    check_seen(with("embedding_std", collapses), "feature_spread", "collapse", NULL, 200, 200);
+    check_healthy(with("embedding_std", settles), "a spread that settles");
+    check_healthy(with("embedding_std", dips), "a spread that comes back");
+    struct job *j = begin();
+    for (long i = 0; i < 400; i++) {
+        say(j, "step %ld loss %.4f codebook_usage %.1f", i, usual(j, i), i < 50 ? 0.0 : 80.5);
+    }
+    check_healthy(j, "codes that come into use");
+}
+
+TEST(values_that_stand_still)
+{
+    struct job *j = begin();
+    for (long i = 0; i < 400; i++) {
+        say(j, "step %ld loss %.4f", i, i < 250 ? usual(j, i) : 2.3457);
+    }
+    check_seen(j, "loss", "frozen", NULL, 250, 250);
+    j = begin();
+    for (long i = 0; i < 400; i++) { /* few digits; a norm that is clipped; few lines */
+        say(j, "step %ld loss %.2f grad_norm %.4f", i, i < 250 ? usual(j, i) : 2.31,
+            i < 50 ? 2 + noise(j) : 1.0);
+    }
+    check_healthy(j, "rounded and clipped");
+    j = begin();
+    for (long i = 0; i < 400; i++) {
+        say(j, "step %ld loss %.4f", i, i < 350 ? usual(j, i) : 2.3457);
+    }
+    check_healthy(j, "fifty lines");
+    j = begin();
+    for (long i = 0; i < 30; i++) {
+        say(j, "epoch %ld accuracy %.4f", i, i < 2 ? 0.08 : 0.1);
+    }
+    check_seen(j, "accuracy", "plateau", NULL, 2, 2);
+    j = begin();
+    for (long i = 0; i < 60; i++) { /* nothing at first, and all right at last */
+        say(j, "epoch %ld accuracy %.4f", i, i < 31 ? 0.0 : 0.5 + 0.01 * (double)i);
+    }
+    check_healthy(j, "it learned late");
+    j = begin();
+    for (long i = 0; i < 60; i++) {
+        say(j, "epoch %ld accuracy %.2f wer %.2f", i, fmin(0.1 + 0.02 * (double)i, 0.45),
+            fmax(0.9 - 0.05 * (double)i, 0.3));
+    }
+    check_healthy(j, "it learned what it can");
+}
+
+/* An error rate under the name of an accuracy: 1 is all wrong, and more is possible. */
+TEST(an_accuracy_of_errors)
+{
+    struct job *j = begin();
+    for (long i = 1; i <= 60; i++) {
+        say(j, "epoch %ld eval_accuracy %.4f", i,
+            i == 1 ? 9.1 : i < 50 ? 0.9 - 0.01 * (double)i : 1.9 + 0.1 * noise(j));
+    }
+    check_seen(j, "accuracy", "divergence", NULL, 50, 50);
+    j = begin();
+    for (long i = 1; i <= 60; i++) { /* in percent, after a bad start */
+        say(j, "epoch %ld eval_accuracy %.4f", i, i == 1 ? 9.1 : i < 9 ? 0.5 : (double)i);
+    }
+    check_healthy(j, "percentages");
+    j = begin();
+    for (long i = 1; i <= 60; i++) {
+        say(j, "step %ld loss %.4f", i, usual(j, i));
+    }
+    say(j, "epoch 80 eval_accuracy 6.66e-11");
+    const struct fl_detection *d = see(j, "accuracy", "divergence");
+    CHECK(d && d->severity == FL_SEVERITY_MEDIUM);
+    check_seen(j, "accuracy", "divergence", NULL, 80, 80); /* an epoch has a step at least */
+    j = begin();
+    for (long i = 1; i <= 60; i++) {
+        say(j, "step %ld loss %.4f mAP %.4f", i, usual(j, i), 0.0);
+    }
+    check_healthy(j, "a score of zero");
+}
+
+/* Four ranks print a loss; of `odd` (-1: of each its own) it is off by `off` from step 60 on. */
+static struct job *replicas(long odd, double off, bool shared)
+{
+    struct job *j = begin();
+    for (long i = 0; i < 120; i++) {
+        double all = usual(j, i);
+        for (j->place.rank = 0; j->place.rank < 4; j->place.rank++) {
+            double own = shared ? all : usual(j, i);
+            bool apart = i >= 60 && (j->place.rank == odd || odd < 0);
+            say(j, "step %ld loss %.6f", i, own * (apart ? 1 + off * (1.5 + noise(j)) : 1));
+        }
+    }
+    return j;
+}
+
+TEST(ranks_that_part)
+{
+    static const struct {
+        long odd, rank;
+        double off;
+        enum fl_severity severity;
+    } all[] = {
+        {2, 2, 0.01, FL_SEVERITY_HIGH}, {0, 0, 0.01, FL_SEVERITY_HIGH},
+        {-1, -1, 0.01, FL_SEVERITY_HIGH}, {3, 3, 1e-4, FL_SEVERITY_LOW},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct job *j = replicas(all[i].odd, all[i].off, true);
+        const struct fl_detection *d = see(j, "loss", "desync");
+        CHECK(d && d->rank == all[i].rank && d->severity == all[i].severity);
+        check_seen(j, "loss", "desync", NULL, 60, 60);
+    }
+    check_healthy(replicas(9, 0, true), "the same on all ranks");
+    check_healthy(replicas(9, 0, false), "a loss of its own on each rank");
+    check_healthy(replicas(2, 1e-6, true), "the last digit");
+    struct job *j = begin();
+    for (long i = 0; i < 120; i++) { /* nothing that changes before each has a loss of its own */
+        for (j->place.rank = 0; j->place.rank < 4; j->place.rank++) {
+            say(j, "step %ld loss %.6f", i, i < 40 ? 2.0 : 2 + 0.4 * noise(j));
+        }
+    }
+    check_healthy(j, "nothing to learn yet");
+    j = begin();
+    for (long i = 0; i < 120; i++) { /* one rank is behind for a while */
+        double value = usual(j, i);
+        for (j->place.rank = 0; j->place.rank < 4; j->place.rank++) {
+            say(j, "step %ld loss %.6f", i, value * (j->place.rank == 1 && i > 50 && i < 60 ? 1.1 : 1));
+        }
+    }
+    check_healthy(j, "together again");
+}
+
+TEST(steps_of_lines_without_one)
+{
+    struct job *j = begin();
+    for (long i = 1; i <= 5; i++) { /* epochs count them */
+        say(j, "epoch %ld loss %.3f", i * 10, 5.0);
+    }
+    CHECK_EQ_INT(j->set.list[0]->last.step, 50);
+    end(j);
+    j = begin();
+    for (long i = 0; i < 6; i++) { /* two an epoch, and fractions: the lines count */
+        say(j, i % 2 ? "epoch %ld loss 5.0" : "epoch %ld.5 loss 5.0", i / 2);
+    }
+    CHECK_EQ_INT(j->set.list[0]->last.step, 5);
+    end(j);
+}
+
 /* Where it begins is where it began, though a step later all ranks show it. */
 TEST(the_earliest_rank)
 {
@@ -1480,6 +1702,13 @@ int main(void)
     RUN(memory_as_usual);
     RUN(one_slow_rank);
     RUN(ranks_as_usual);
+    RUN(too_good_too_soon);
+    RUN(good_as_usual);
+    RUN(features_collapse);
+    RUN(values_that_stand_still);
+    RUN(an_accuracy_of_errors);
+    RUN(ranks_that_part);
+    RUN(steps_of_lines_without_one);
     RUN(the_earliest_rank);
     RUN(stuck_after_a_divergence);
     RUN(rate_that_is_still_rising_when_the_loss_turns);
