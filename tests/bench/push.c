@@ -62,17 +62,22 @@ int main(void)
     measure("Loki JSON", fl_push_loki_json, &body);
     fl_buf_clear(&body);
     for (long i = 0; body.n < BODY; i++) {
-        fl_buf_addf(&body,
-                    "{\"date\":1795309323.%06ld,\"log\":\"%s\\n\",\"stream\":\"stderr\",\"kubernetes\":{"
-                    "\"pod_name\":\"llama-%ld-x7k2p\",\"namespace_name\":\"ml\",\"container_name\":\"train\","
-                    "\"host\":\"gpu-3\",\"labels\":{\"job-name\":\"llama\"}}}\n",
-                    i % 1000000, lines[i % 4], i % 64);
+        fl_buf_addf(
+            &body,
+            "{\"date\":1795309323.%06ld,\"log\":\"%s\\n\",\"stream\":\"stderr\",\"kubernetes\":{"
+            "\"pod_name\":\"llama-%ld-x7k2p\",\"namespace_name\":\"ml\",\"container_name\":"
+            "\"train\","
+            "\"host\":\"gpu-3\",\"labels\":{\"job-name\":\"llama\"}}}\n",
+            i % 1000000, lines[i % 4], i % 64);
     }
     measure("NDJSON, Kubernetes", fl_push_records, &body);
     fl_buf_clear(&body);
     for (long i = 0; body.n < BODY; i++) {
-        fl_buf_addf(&body, "{\"timestamp\":\"2026-11-22T01:02:03.%06ldZ\",\"message\":\"%s\",\"job\":\"j\","
-                           "\"rank\":%ld}\n", i % 1000000, lines[i % 4], i % 512);
+        fl_buf_addf(
+            &body,
+            "{\"timestamp\":\"2026-11-22T01:02:03.%06ldZ\",\"message\":\"%s\",\"job\":\"j\","
+            "\"rank\":%ld}\n",
+            i % 1000000, lines[i % 4], i % 512);
     }
     measure("NDJSON, short", fl_push_records, &body);
     fl_buf_clear(&body);
