@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nearly all bytes of such texts stand in strings, which are scanned eight at a time for what may not go
- * on: quote, backslash, control byte. Escapes are checked there, so that unescaping cannot fail. */
+/* Nearly all bytes of such texts stand in strings, which are scanned eight at a time for what may
+ * not go on: quote, backslash, control byte. Escapes are checked there, so that unescaping cannot
+ * fail. */
 #include "service/base/json_pull.h"
 
 #include <stdint.h>
@@ -67,8 +68,8 @@ enum fl_jp_kind fl_jp_kind(struct fl_jp *jp)
 bool fl_jp_enter(struct fl_jp *jp, enum fl_jp_kind kind)
 {
     if (fl_jp_kind(jp) != kind) {
-        return fl_jp_fault(jp, kind == FL_JP_OBJECT ? "an object is expected"
-                                                    : "an array is expected");
+        return fl_jp_fault(jp,
+                           kind == FL_JP_OBJECT ? "an object is expected" : "an array is expected");
     }
     if (jp->depth == FL_JP_DEPTH) {
         return fl_jp_fault(jp, "nested too deep");
@@ -132,8 +133,8 @@ static size_t run(struct fl_str s)
         memcpy(&word, s.p + n, sizeof word);
         uint64_t quote = word ^ ones * '"';
         uint64_t slash = word ^ ones * '\\';
-        uint64_t hit = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
-                       ((word - ones * 0x20) & ~word);
+        uint64_t hit =
+            ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * 0x20) & ~word);
         if (hit & high) {
             break;
         }
@@ -146,7 +147,7 @@ static size_t run(struct fl_str s)
 
 static int hex(char c)
 {
-    return fl_is_digit(c)           ? c - '0'
+    return fl_is_digit(c)         ? c - '0'
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
            : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                   : -1;
@@ -327,7 +328,8 @@ static bool one(struct fl_jp *jp, enum fl_jp_kind kind)
 
 struct fl_str fl_jp_skip(struct fl_jp *jp)
 {
-    uint64_t objects = 0; /* which of the containers entered here are objects, the innermost lowest */
+    uint64_t objects =
+        0; /* which of the containers entered here are objects, the innermost lowest */
     int outside = jp->depth;
     (void)look(jp);
     size_t from = jp->at;

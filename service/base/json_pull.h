@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON read front to back, a value at a time, without a tree: for bodies of many megabytes. Strict (RFC
- * 8259), but bytes that are no UTF-8 go through, and \ud800 without its partner becomes U+FFFD. Several
- * values may follow one another (NDJSON). The first fault sticks: all calls after it say "nothing more",
- * so that loops end and fl_jp_status is asked once. A copy of struct fl_jp is a place to come back to.
- * Borrows: the text; slices point into it. Limit: FL_JP_DEPTH levels. Threads: no state of its own.
+/* JSON read front to back, a value at a time, without a tree: for bodies of many megabytes. Strict
+ * (RFC 8259), but bytes that are no UTF-8 go through, and \ud800 without its partner becomes
+ * U+FFFD. Several values may follow one another (NDJSON). The first fault sticks: all calls after
+ * it say "nothing more", so that loops end and fl_jp_status is asked once. A copy of struct fl_jp
+ * is a place to come back to. Borrows: the text; slices point into it. Limit: FL_JP_DEPTH levels.
+ * Threads: no state of its own.
  *
  *     for (struct fl_jp_text key; fl_jp_key(&jp, &key);) {
  *         if (fl_jp_is(key, FL_LIT("log"))) { fl_jp_string(&jp, &log); } else { fl_jp_skip(&jp); }
@@ -41,7 +42,8 @@ void fl_jp_init(struct fl_jp *jp, struct fl_str text);
 /* FL_OK, or FL_SYNTAX with the byte. */
 enum fl_status fl_jp_status(const struct fl_jp *jp, struct fl_err *err);
 
-/* Calls what comes next wrong, unless something is wrong already. False, for the caller's return. */
+/* Calls what comes next wrong, unless something is wrong already. False, for the caller's return.
+ */
 bool fl_jp_fault(struct fl_jp *jp, const char *what);
 
 /* Does another value follow, outside of all containers? */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Of each role the weightiest value said is kept, of the sender and of the next line apart, so that a
- * stream's labels are looked at once, not with every line. Which stream that is comes out of these values
- * alone: the same in the next request. Streams are found by a hash of job and name. */
+/* Of each role the weightiest value said is kept, of the sender and of the next line apart, so that
+ * a stream's labels are looked at once, not with every line. Which stream that is comes out of
+ * these values alone: the same in the next request. Streams are found by a hash of job and name. */
 #include "service/http/push_tell.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,11 +14,11 @@
 
 enum {
     SLOTS = 2 * FL_PUSH_STREAMS,
-    VALUE = 512,       /* bytes kept of a value */
-    TRACE = 1 << 20,   /* of a traceback beside the text */
-    STAMP_N = 31,      /* 2026-11-22T01:02:03.123456789Z and a blank */
-    FRONT = 16,        /* where the line's own time begins at the latest, behind a level and brackets */
-    FRONT_WINDOW = 60, /* enough to hold it */
+    VALUE = 256,     /* bytes kept of a value; of a path the last ones */
+    TRACE = 1 << 20, /* of a traceback beside the text */
+    STAMP_N = 31,    /* 2026-11-22T01:02:03.123456789Z and a blank */
+    FRONT = 16, /* where the line's own time begins at the latest, behind a level and brackets */
+    FRONT_WINDOW = 48, /* enough to hold it; all but bare numbers hold a colon */
     PATH_TAIL = 120,
 };
 
@@ -138,7 +137,8 @@ static bool is_void(enum fl_push_role role, struct fl_str value)
 static void note(struct said *said, struct fl_push_key key, struct fl_str value)
 {
     struct value *v = key.role < FL_PUSH_SAID ? &said->of[key.role] : NULL;
-    value = fl_str_head(value, VALUE);
+    bool tail = key.role == FL_PUSH_IS_FILE && value.n > VALUE;
+    value = tail ? fl_str_skip(value, value.n - VALUE) : fl_str_head(value, VALUE);
     if (!v || key.weight >= v->weight || value.n == 0 || is_void(key.role, value)) {
         return;
     }
@@ -244,15 +244,15 @@ static void whose_line(const struct fl_push *push, struct whose *w)
 
 static void name_job(const struct fl_push *push, const struct whose *w, char *out)
 {
-    char host[FL_PUSH_JOB + 8];
+    char host[sizeof "node." + VALUE] = "node.";
     struct fl_str job = push->given.job;
     job = job.n ? job : fl_push_slurm_job(w->file);
     job = job.n ? job : best(push, FL_PUSH_IS_JOB);
     job = job.n ? job : fl_push_pod_job(w->pod);
     if (job.n == 0 && w->node.n) {
-        int n = snprintf(host, sizeof host, "node.%.*s", (int)fl_str_head(w->node, FL_PUSH_JOB).n,
-                         w->node.p);
-        job = (struct fl_str){host, n > 0 ? (size_t)n : 0};
+        struct fl_str node = fl_str_head(w->node, VALUE);
+        memcpy(host + 5, node.p, node.n);
+        job = (struct fl_str){host, 5 + node.n};
     }
     fl_push_job_name(job, out);
 }
@@ -265,37 +265,60 @@ static struct fl_str path_end(struct fl_str path)
     return slash ? fl_str_skip(end, (size_t)(slash - end.p) + 1) : end;
 }
 
+/* A name as it grows; what does not fit is left out. */
+struct name {
+    size_t n;
+    char text[2 * VALUE];
+};
+
+static void add(struct name *name, const char *between, struct fl_str part)
+{
+    size_t gap = name->n ? strlen(between) : 0;
+    if (part.n && gap + part.n <= sizeof name->text - name->n) {
+        memcpy(name->text + name->n, between, gap);
+        memcpy(name->text + name->n + gap, part.p, part.n);
+        name->n += gap + part.n;
+    }
+}
+
+static void add_number(struct name *name, const char *between, const char *what,
+                       unsigned long value, unsigned base)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value);
+    add(name, between, fl_str_of(what));
+    add(name, "", (struct fl_str){digits + at, sizeof digits - at});
+}
+
 static void name_stream(const struct fl_push *push, const struct whose *w, char *out)
 {
-    char text[VALUE * 3];
-    struct fl_str instance = best(push, FL_PUSH_IS_INSTANCE);
-    struct fl_str first = w->pod.n       ? w->pod
-                          : w->file.n    ? path_end(w->file)
-                          : w->program.n ? w->program
-                          : w->node.n    ? w->node
-                                         : instance;
-    int n = 0;
+    struct name name = {.n = 0};
     if (push->given.stream.n) {
-        fl_push_name(push->given.stream, FL_PUSH_NAME, out);
-        return;
-    }
-    if (w->rank >= 0) {
-        n = snprintf(text, sizeof text, "rank%ld", w->rank);
-    } else if (first.n == 0 && w->container.n == 0 && w->local_rank < 0) {
-        uint64_t others = push->sender.others;
-        n = others ? snprintf(text, sizeof text, "stream-%08x", (unsigned)(others ^ others >> 32))
-                   : snprintf(text, sizeof text, "log");
+        add(&name, "", push->given.stream);
+    } else if (w->rank >= 0) {
+        add_number(&name, "", "rank", (unsigned long)w->rank, 10);
+        add(&name, "/", w->container);
     } else {
-        n = snprintf(text, sizeof text, "%.*s", (int)first.n, first.p);
+        add(&name, "",
+            w->pod.n       ? w->pod
+            : w->file.n    ? path_end(w->file)
+            : w->program.n ? w->program
+            : w->node.n    ? w->node
+                           : best(push, FL_PUSH_IS_INSTANCE));
+        if (w->local_rank >= 0 && w->file.n == 0) {
+            add_number(&name, "/", "local", (unsigned long)w->local_rank, 10);
+        }
+        add(&name, "/", w->container);
     }
-    if (w->rank < 0 && w->local_rank >= 0 && w->file.n == 0) {
-        n += snprintf(text + n, sizeof text - (size_t)n, "%slocal%ld", n ? "/" : "", w->local_rank);
+    if (name.n == 0 && push->sender.others) {
+        add_number(&name, "", "stream-", push->sender.others & UINT32_MAX, 16);
     }
-    if (w->container.n) {
-        n += snprintf(text + n, sizeof text - (size_t)n, "%s%.*s", n ? "/" : "",
-                      (int)w->container.n, w->container.p);
-    }
-    fl_push_name((struct fl_str){text, (size_t)n}, FL_PUSH_NAME, out);
+    add(&name, "", name.n ? (struct fl_str){"", 0} : FL_LIT("log"));
+    fl_push_name((struct fl_str){name.text, name.n}, FL_PUSH_NAME, out);
 }
 
 static struct fl_push_stream *stream_called(struct fl_push *push, const char *job, const char *name)
@@ -351,8 +374,12 @@ static bool has_time(struct fl_str line)
     struct fl_prefix prefix;
     struct fl_timestamp stamp;
     size_t peeled = fl_prefix_peel(line, &prefix);
-    return fl_timestamp_find(fl_str_head(line, peeled + FRONT_WINDOW), 0, &stamp) &&
-           stamp.has_year && stamp.at <= peeled + FRONT;
+    struct fl_str front = fl_str_head(fl_str_skip(line, peeled), FRONT_WINDOW);
+    if (prefix.time.n) {
+        return true;
+    }
+    return front.n && memchr(front.p, ':', front.n) && fl_timestamp_find(front, 0, &stamp) &&
+           stamp.has_year && stamp.at <= FRONT;
 }
 
 static void write_stamp(struct fl_push *push, int64_t ns)

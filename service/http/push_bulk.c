@@ -12,9 +12,9 @@ static enum action take_action(struct fl_jp *jp)
     (void)fl_jp_enter(jp, FL_JP_OBJECT);
     if (fl_jp_key(jp, &key)) {
         action = fl_jp_is(key, FL_LIT("index")) || fl_jp_is(key, FL_LIT("create")) ? ACTION_WRITE
-                 : fl_jp_is(key, FL_LIT("update"))                                ? ACTION_UPDATE
-                 : fl_jp_is(key, FL_LIT("delete"))                                ? ACTION_DELETE
-                                                                                  : ACTION_UNKNOWN;
+                 : fl_jp_is(key, FL_LIT("update"))                                 ? ACTION_UPDATE
+                 : fl_jp_is(key, FL_LIT("delete"))                                 ? ACTION_DELETE
+                                                                                   : ACTION_UNKNOWN;
         (void)fl_jp_skip(jp);
     }
     if (action == ACTION_UNKNOWN || fl_jp_key(jp, &key)) {

@@ -31,7 +31,8 @@ static enum type type_of(struct fl_str header)
         {"application/vnd.fdo.journal", TYPE_JOURNAL},
     };
     const char *end = header.n ? memchr(header.p, ';', header.n) : NULL;
-    struct fl_str name = fl_str_trim(fl_str_head(header, end ? (size_t)(end - header.p) : header.n));
+    struct fl_str name =
+        fl_str_trim(fl_str_head(header, end ? (size_t)(end - header.p) : header.n));
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (name.n == strlen(types[i].name) && strncasecmp(name.p, types[i].name, name.n) == 0) {
             return types[i].type;
@@ -87,9 +88,9 @@ fl_push_decode fl_push_choose(enum fl_push_path path, struct fl_str content_type
     case FL_PUSH_AT_LOKI:
         return json ? fl_push_loki_json : fl_push_loki_proto;
     case FL_PUSH_AT_OTLP:
-        return json                                        ? fl_push_otlp_json
+        return json                                      ? fl_push_otlp_json
                : type == TYPE_PROTO || type == TYPE_NONE ? fl_push_otlp_proto
-                                                           : NULL;
+                                                         : NULL;
     case FL_PUSH_AT_BULK:
         return fl_push_bulk;
     case FL_PUSH_AT_JOURNAL:

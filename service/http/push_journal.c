@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* systemd's journal export format: entries of fields, parted by empty lines. A field is KEY=value\n, or,
- * when its value holds a \n or other odd bytes, KEY\n, its length as 64 bits little-endian, value, \n. */
+/* systemd's journal export format: entries of fields, parted by empty lines. A field is
+ * KEY=value\n, or, when its value holds a \n or other odd bytes, KEY\n, its length as 64 bits
+ * little-endian, value, \n. */
 #include "service/http/push_tell.h"
 
 struct entry {
@@ -102,7 +103,8 @@ enum fl_status fl_push_journal(struct fl_str body, struct fl_push *push, struct 
         } else if (take_field(&s, &key, &value)) {
             note(push, &e, key, value);
         } else {
-            return fl_fail(err, FL_SYNTAX, "journal export: byte %zu: a field that does not end", at);
+            return fl_fail(err, FL_SYNTAX, "journal export: byte %zu: a field that does not end",
+                           at);
         }
     }
     if (e.any) {

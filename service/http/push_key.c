@@ -24,162 +24,160 @@ struct known {
         }                                                                                          \
     }
 
-/* What shippers, launchers, log libraries and OpenTelemetry's conventions set, most telling first by weight;
- * in the order of their bytes. */
+/* What shippers, launchers, log libraries and OpenTelemetry's conventions set, most telling first
+ * by weight; shorter ones first, those of a length in the order of their bytes. */
 static const struct known known[] = {
-    KEY("__realtime_timestamp", TIME, 7),
-    KEY("_hostname", NODE, 4),
-    KEY("_source_realtime_timestamp", TIME, 6),
-    KEY("_systemd_unit", PROGRAM, 2),
-    KEY("_timestamp", TIME, 3),
-    KEY("agent_hostname", NODE, 4),
+    KEY("ts", TIME, 4),
     KEY("app", JOB, 8),
-    KEY("app_kubernetes_io_instance", JOB, 8),
-    KEY("app_kubernetes_io_name", JOB, 9),
-    KEY("app_name", PROGRAM, 1),
-    KEY("application", JOB, 9),
-    KEY("appname", PROGRAM, 1),
-    KEY("asctime", TIME, 8),
-    KEY("attributes", BAG, 0),
-    KEY("batch_kubernetes_io_job_name", JOB, 4),
-    KEY("body", TEXT, 3),
-    KEY("container", CONTAINER, 0),
-    KEY("container_name", CONTAINER, 0),
-    KEY("context", BAG, 0),
-    KEY("date", TIME, 0),
-    KEY("detected_level", PASSING, 0),
-    KEY("docker", PARENT, 0),
     KEY("err", TRACE, 1),
-    KEY("err_message", TRACE, 1),
-    KEY("err_stack", TRACE, 0),
-    KEY("error", TRACE, 1),
-    KEY("error_message", TRACE, 1),
-    KEY("error_stack", TRACE, 0),
-    KEY("error_stack_trace", TRACE, 0),
-    KEY("event", TEXT, 6),
-    KEY("exc_info", TRACE, 0),
-    KEY("exc_text", TRACE, 0),
-    KEY("exception", TRACE, 0),
-    KEY("exception_message", TRACE, 1),
-    KEY("exception_stack_trace", TRACE, 0),
-    KEY("exception_stacktrace", TRACE, 0),
-    KEY("extra", BAG, 0),
-    KEY("faultline_job", JOB, 0),
-    KEY("faultline_node", NODE, 0),
-    KEY("faultline_rank", RANK, 0),
-    KEY("fields", BAG, 0),
-    KEY("file", FILE, 0),
-    KEY("file_path", FILE, 0),
-    KEY("filename", FILE, 0),
-    KEY("flags", PASSING, 0),
-    KEY("full_message", TRACE, 0),
-    KEY("global_rank", RANK, 1),
-    KEY("host", NODE, 4),
-    KEY("host_hostname", NODE, 4),
-    KEY("host_name", NODE, 3),
-    KEY("hostname", NODE, 3),
-    KEY("ident", PROGRAM, 1),
-    KEY("instance", NODE, 5),
-    KEY("isodate", TIME, 5),
     KEY("job", JOB, 6),
-    KEY("job_id", JOB, 2),
-    KEY("job_name", JOB, 4),
-    KEY("jobid", JOB, 2),
-    KEY("jobset_sigs_k8s_io_jobset_name", JOB, 3),
     KEY("k8s", PARENT, 0),
-    KEY("k8s_container_name", CONTAINER, 0),
-    KEY("k8s_deployment_name", JOB, 8),
-    KEY("k8s_job_name", JOB, 4),
-    KEY("k8s_node_name", NODE, 2),
-    KEY("k8s_pod_name", POD, 0),
-    KEY("k8s_statefulset_name", JOB, 8),
-    KEY("kubernetes", PARENT, 0),
-    KEY("kubernetes_container_name", CONTAINER, 0),
-    KEY("kubernetes_host", NODE, 2),
-    KEY("kubernetes_job_name", JOB, 4),
-    KEY("kubernetes_labels", BAG, 0),
-    KEY("kubernetes_node_name", NODE, 2),
-    KEY("kubernetes_pod_name", POD, 0),
-    KEY("labels", BAG, 0),
-    KEY("leaderworkerset_sigs_k8s_io_name", JOB, 3),
-    KEY("level", LEVEL, 0),
-    KEY("level_name", PASSING, 0),
-    KEY("levelname", PASSING, 0),
-    KEY("line", TEXT, 4),
-    KEY("local_rank", LOCAL_RANK, 0),
     KEY("log", TEXT, 0),
-    KEY("log_file", PARENT, 0),
-    KEY("log_file_name", FILE, 0),
-    KEY("log_file_path", FILE, 0),
-    KEY("log_iostream", PASSING, 0),
-    KEY("log_level", PASSING, 0),
-    KEY("loglevel", PASSING, 0),
-    KEY("logstream", PASSING, 0),
     KEY("lvl", LEVEL, 0),
-    KEY("message", TEXT, 1),
-    KEY("metadata", BAG, 0),
-    KEY("mpi_job_name", JOB, 3),
     KEY("msg", TEXT, 2),
-    KEY("node", NODE, 1),
-    KEY("node_name", NODE, 1),
-    KEY("nodename", NODE, 1),
-    KEY("path", FILE, 0),
     KEY("pid", PASSING, 0),
     KEY("pod", POD, 0),
-    KEY("pod_name", POD, 0),
-    KEY("process_index", RANK, 2),
-    KEY("process_pid", PASSING, 0),
-    KEY("process_rank", RANK, 2),
-    KEY("program", PROGRAM, 1),
-    KEY("programname", PROGRAM, 1),
-    KEY("pytorch_job_name", JOB, 3),
+    KEY("body", TEXT, 3),
+    KEY("date", TIME, 0),
+    KEY("file", FILE, 0),
+    KEY("host", NODE, 4),
+    KEY("line", TEXT, 4),
+    KEY("node", NODE, 1),
+    KEY("path", FILE, 0),
     KEY("rank", RANK, 1),
-    KEY("ray_io_cluster", JOB, 3),
+    KEY("text", TEXT, 7),
+    KEY("time", TIME, 1),
+    KEY("unit", PROGRAM, 2),
+    KEY("error", TRACE, 1),
+    KEY("event", TEXT, 6),
+    KEY("extra", BAG, 0),
+    KEY("flags", PASSING, 0),
+    KEY("ident", PROGRAM, 1),
+    KEY("jobid", JOB, 2),
+    KEY("level", LEVEL, 0),
+    KEY("stack", TRACE, 0),
+    KEY("docker", PARENT, 0),
+    KEY("fields", BAG, 0),
+    KEY("job_id", JOB, 2),
+    KEY("labels", BAG, 0),
     KEY("run_id", JOB, 5),
+    KEY("spanid", PASSING, 0),
+    KEY("stream", PASSING, 0),
+    KEY("thread", PASSING, 0),
+    KEY("appname", PROGRAM, 1),
+    KEY("asctime", TIME, 8),
+    KEY("context", BAG, 0),
+    KEY("isodate", TIME, 5),
+    KEY("message", TEXT, 1),
+    KEY("program", PROGRAM, 1),
     KEY("service", PARENT, 0),
-    KEY("service_instance_id", INSTANCE, 0),
-    KEY("service_name", JOB, 7),
+    KEY("span_id", PASSING, 0),
+    KEY("traceid", PASSING, 0),
+    KEY("app_name", PROGRAM, 1),
+    KEY("exc_info", TRACE, 0),
+    KEY("exc_text", TRACE, 0),
+    KEY("filename", FILE, 0),
+    KEY("hostname", NODE, 3),
+    KEY("instance", NODE, 5),
+    KEY("job_name", JOB, 4),
+    KEY("log_file", PARENT, 0),
+    KEY("loglevel", PASSING, 0),
+    KEY("metadata", BAG, 0),
+    KEY("nodename", NODE, 1),
+    KEY("pod_name", POD, 0),
     KEY("severity", LEVEL, 0),
-    KEY("severity_number", PASSING, 0),
+    KEY("trace_id", PASSING, 0),
+    KEY("_hostname", NODE, 4),
+    KEY("container", CONTAINER, 0),
+    KEY("err_stack", TRACE, 0),
+    KEY("exception", TRACE, 0),
+    KEY("file_path", FILE, 0),
+    KEY("host_name", NODE, 3),
+    KEY("levelname", PASSING, 0),
+    KEY("log_level", PASSING, 0),
+    KEY("logstream", PASSING, 0),
+    KEY("node_name", NODE, 1),
+    KEY("timestamp", TIME, 2),
+    KEY("traceback", TRACE, 0),
+    KEY("_timestamp", TIME, 3),
+    KEY("attributes", BAG, 0),
+    KEY("kubernetes", PARENT, 0),
+    KEY("level_name", PASSING, 0),
+    KEY("local_rank", LOCAL_RANK, 0),
+    KEY("stacktrace", TRACE, 0),
+    KEY("syslog_tag", PROGRAM, 1),
+    KEY("world_rank", RANK, 1),
+    KEY("application", JOB, 9),
+    KEY("err_message", TRACE, 1),
+    KEY("error_stack", TRACE, 0),
+    KEY("global_rank", RANK, 1),
+    KEY("process_pid", PASSING, 0),
+    KEY("programname", PROGRAM, 1),
+    KEY("slurm_jobid", JOB, 1),
+    KEY("stack_trace", TRACE, 0),
+    KEY("full_message", TRACE, 0),
+    KEY("k8s_job_name", JOB, 4),
+    KEY("k8s_pod_name", POD, 0),
+    KEY("log_iostream", PASSING, 0),
+    KEY("mpi_job_name", JOB, 3),
+    KEY("process_rank", RANK, 2),
+    KEY("service_name", JOB, 7),
+    KEY("slurm_job_id", JOB, 1),
+    KEY("slurm_procid", RANK, 2),
+    KEY("systemd_unit", PROGRAM, 2),
+    KEY("_systemd_unit", PROGRAM, 2),
+    KEY("error_message", TRACE, 1),
+    KEY("faultline_job", JOB, 0),
+    KEY("host_hostname", NODE, 4),
+    KEY("k8s_node_name", NODE, 2),
+    KEY("log_file_name", FILE, 0),
+    KEY("log_file_path", FILE, 0),
+    KEY("process_index", RANK, 2),
     KEY("severity_text", PASSING, 0),
     KEY("short_message", TEXT, 5),
-    KEY("slurm_job_id", JOB, 1),
-    KEY("slurm_jobid", JOB, 1),
     KEY("slurm_localid", LOCAL_RANK, 0),
-    KEY("slurm_procid", RANK, 2),
+    KEY("agent_hostname", NODE, 4),
+    KEY("container_name", CONTAINER, 0),
+    KEY("detected_level", PASSING, 0),
+    KEY("faultline_node", NODE, 0),
+    KEY("faultline_rank", RANK, 0),
+    KEY("ray_io_cluster", JOB, 3),
+    KEY("kubernetes_host", NODE, 2),
+    KEY("severity_number", PASSING, 0),
     KEY("slurmd_nodename", NODE, 2),
-    KEY("span_id", PASSING, 0),
-    KEY("spanid", PASSING, 0),
-    KEY("stack", TRACE, 0),
-    KEY("stack_trace", TRACE, 0),
-    KEY("stacktrace", TRACE, 0),
-    KEY("stream", PASSING, 0),
     KEY("syslog_hostname", NODE, 4),
+    KEY("pytorch_job_name", JOB, 3),
+    KEY("error_stack_trace", TRACE, 0),
+    KEY("exception_message", TRACE, 1),
+    KEY("kubernetes_labels", BAG, 0),
     KEY("syslog_identifier", PROGRAM, 0),
-    KEY("syslog_tag", PROGRAM, 1),
-    KEY("systemd_unit", PROGRAM, 2),
-    KEY("text", TEXT, 7),
-    KEY("thread", PASSING, 0),
-    KEY("time", TIME, 1),
-    KEY("timestamp", TIME, 2),
+    KEY("k8s_container_name", CONTAINER, 0),
+    KEY("k8s_deployment_name", JOB, 8),
+    KEY("kubernetes_job_name", JOB, 4),
+    KEY("kubernetes_pod_name", POD, 0),
+    KEY("service_instance_id", INSTANCE, 0),
     KEY("torchelastic_run_id", JOB, 5),
-    KEY("trace_id", PASSING, 0),
-    KEY("traceback", TRACE, 0),
-    KEY("traceid", PASSING, 0),
-    KEY("training_kubeflow_org_job_name", JOB, 3),
-    KEY("ts", TIME, 4),
-    KEY("unit", PROGRAM, 2),
     KEY("volcano_sh_job_name", JOB, 3),
-    KEY("world_rank", RANK, 1),
+    KEY("__realtime_timestamp", TIME, 7),
+    KEY("exception_stacktrace", TRACE, 0),
+    KEY("k8s_statefulset_name", JOB, 8),
+    KEY("kubernetes_node_name", NODE, 2),
+    KEY("exception_stack_trace", TRACE, 0),
+    KEY("app_kubernetes_io_name", JOB, 9),
+    KEY("kubernetes_container_name", CONTAINER, 0),
+    KEY("_source_realtime_timestamp", TIME, 6),
+    KEY("app_kubernetes_io_instance", JOB, 8),
+    KEY("batch_kubernetes_io_job_name", JOB, 4),
+    KEY("jobset_sigs_k8s_io_jobset_name", JOB, 3),
+    KEY("training_kubeflow_org_job_name", JOB, 3),
+    KEY("leaderworkerset_sigs_k8s_io_name", JOB, 3),
 };
 
 static int by_text(const void *a, const void *b)
 {
     const struct known *x = a;
     const struct known *y = b;
-    size_t n = x->n < y->n ? x->n : y->n;
-    int order = memcmp(x->text, y->text, n);
-    return order ? order : (x->n > y->n) - (x->n < y->n);
+    return x->n == y->n ? memcmp(x->text, y->text, x->n) : x->n < y->n ? -1 : 1;
 }
 
 static void add_folded(struct fl_str s, char *out, size_t *n)
@@ -187,7 +185,8 @@ static void add_folded(struct fl_str s, char *out, size_t *n)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         bool upper = c >= 'A' && c <= 'Z';
-        out[(*n)++] = (char)(upper ? c + ('a' - 'A') : c && strchr(".-/@", c) ? '_' : c);
+        bool joint = c == '.' || c == '-' || c == '/' || c == '@';
+        out[(*n)++] = (char)(upper ? c + ('a' - 'A') : joint ? '_' : c);
     }
 }
 
@@ -277,16 +276,16 @@ int64_t fl_push_time(struct fl_str text)
     }
     struct fl_str printed = fl_str_head(text, stamp.n);
     const char *point = memchr(printed.p, '.', printed.n);
-    struct fl_str digits = point ? fl_str_skip(printed, (size_t)(point - printed.p) + 1)
-                                 : fl_str_head(printed, 0);
+    struct fl_str digits =
+        point ? fl_str_skip(printed, (size_t)(point - printed.p) + 1) : fl_str_head(printed, 0);
     return stamp.ms * NS_PER_MS + fraction_ns(digits) % NS_PER_MS;
 }
 
 /* ---- names ---- */
 
-static bool is_alnum(char c)
+static bool is_plain(char c)
 {
-    return fl_is_alpha(c) || fl_is_digit(c);
+    return fl_is_alpha(c) || fl_is_digit(c) || c == '.' || c == '_' || c == '-';
 }
 
 /* Cuts "-LAST" off when LAST is made of n to m of these bytes. */
@@ -311,7 +310,8 @@ struct fl_str fl_push_pod_job(struct fl_str pod)
 {
     static const char random[] = "bcdfghjklmnpqrstvwxz2456789"; /* what Kubernetes draws from */
     static const struct fl_str roles[] = {
-        {"-worker", 7}, {"-workers", 8}, {"-master", 7}, {"-launcher", 9}, {"-chief", 6}, {"-ps", 3},
+        {"-worker", 7},   {"-workers", 8}, {"-master", 7},
+        {"-launcher", 9}, {"-chief", 6},   {"-ps", 3},
     };
     if (cut_last(&pod, 5, 5, random)) {
         (void)cut_last(&pod, 8, 10, random); /* of a Deployment's ReplicaSet */
@@ -350,8 +350,7 @@ static void put(struct fl_str text, size_t most, bool narrow, char *out)
     size_t n = text.n <= most ? text.n : most - 9;
     for (size_t i = 0; i < n; i++) {
         char c = text.p[i];
-        bool goes = narrow ? is_alnum(c) || (c && strchr("._-", c))
-                           : (unsigned char)c >= 0x20 && c != 0x7f;
+        bool goes = narrow ? is_plain(c) : (unsigned char)c >= 0x20 && c != 0x7f;
         out[i] = goes ? c : '-';
     }
     out[n] = '\0';

@@ -21,8 +21,8 @@ enum fl_push_role {
     FL_PUSH_IS_TEXT,
     FL_PUSH_IS_TIME,
     FL_PUSH_IS_LEVEL,
-    FL_PUSH_IS_PARENT, /* an object whose members count as PARENT_KEY */
-    FL_PUSH_IS_BAG,    /* an object whose members count as if they stood beside it */
+    FL_PUSH_IS_PARENT,  /* an object whose members count as PARENT_KEY */
+    FL_PUSH_IS_BAG,     /* an object whose members count as if they stood beside it */
     FL_PUSH_IS_PASSING, /* says nothing about the sender */
     FL_PUSH_IS_OTHER,
 };
@@ -49,8 +49,10 @@ struct fl_str fl_push_pod_job(struct fl_str pod);
 /* The job's number in slurm-123_4.out, empty when there is none. */
 struct fl_str fl_push_slurm_job(struct fl_str path);
 
-/* A job's name with other bytes than A-Z a-z 0-9 . _ - replaced. out has room for FL_PUSH_JOB and NUL. */
+/* A job's name with other bytes than A-Z a-z 0-9 . _ - replaced. out has room for FL_PUSH_JOB and
+ * NUL. */
 void fl_push_job_name(struct fl_str text, char *out);
 
-/* Copies text without control bytes, at most `most` of them: what is too long ends in a hash of all. */
+/* Copies text without control bytes, at most `most` of them: what is too long ends in a hash of
+ * all. */
 void fl_push_name(struct fl_str text, size_t most, char *out);

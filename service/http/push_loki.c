@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loki's push API: streams of labels with lines.
- *   JSON   {"streams": [{"stream": {LABELS}, "values": [["NANOSECONDS", "LINE", {METADATA}?], ...]}]}
- *          and, older, {"streams": [{"labels": "{a=\"b\"}", "entries": [{"ts": RFC 3339, "line": "LINE"}]}]}
- *   proto  PushRequest {1: Stream {1: labels as text, 2: Entry {1: Timestamp {1: s, 2: ns}, 2: line,
- *          3: {1: name, 2: value}}}} */
+ *   JSON   {"streams": [{"stream": {LABELS}, "values": [["NANOSECONDS", "LINE", {METADATA}?],
+ * ...]}]} and, older, {"streams": [{"labels": "{a=\"b\"}", "entries": [{"ts": RFC 3339, "line":
+ * "LINE"}]}]} proto  PushRequest {1: Stream {1: labels as text, 2: Entry {1: Timestamp {1: s, 2:
+ * ns}, 2: line, 3: {1: name, 2: value}}}} */
 #include "service/http/push_tell.h"
 #include "service/http/wire.h"
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OpenTelemetry's logs as JSON (ids are hex, 64-bit numbers strings or numbers, unknown members ignored):
+/* OpenTelemetry's logs as JSON (ids are hex, 64-bit numbers strings or numbers, unknown members
+ * ignored):
  *   {"resourceLogs": [{"resource": {"attributes": [KV]}, "scopeLogs": [{
  *    "logRecords": [{"timeUnixNano": "N", "observedTimeUnixNano": "N", "body": VALUE,
  *    "attributes": [KV]}]}]}]}
- *   KV {"key": "K", "value": VALUE}; VALUE {"stringValue" | "boolValue" | "intValue" | "doubleValue" |
- *   "bytesValue" | "arrayValue": {"values": [VALUE]} | "kvlistValue": {"values": [KV]}} */
+ *   KV {"key": "K", "value": VALUE}; VALUE {"stringValue" | "boolValue" | "intValue" |
+ * "doubleValue" | "bytesValue" | "arrayValue": {"values": [VALUE]} | "kvlistValue": {"values":
+ * [KV]}} */
 #include "service/http/push_otlp.h"
 
 typedef void (*say)(struct fl_push *push, struct fl_str key, struct fl_str value);

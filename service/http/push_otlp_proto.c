@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenTelemetry's logs as protobuf:
- *   ExportLogsServiceRequest {1: ResourceLogs {1: Resource {1: KeyValue}, 2: ScopeLogs {2: LogRecord
- *   {1: fixed64 time, 5: body, 6: KeyValue, 11: fixed64 observed time}}}}
- *   KeyValue {1: key, 2: AnyValue}; AnyValue {1: string, 2: bool, 3: int, 4: double, 5: ArrayValue
- *   {1: AnyValue}, 6: KeyValueList {1: KeyValue}, 7: bytes} */
+ *   ExportLogsServiceRequest {1: ResourceLogs {1: Resource {1: KeyValue}, 2: ScopeLogs {2:
+ * LogRecord {1: fixed64 time, 5: body, 6: KeyValue, 11: fixed64 observed time}}}} KeyValue {1: key,
+ * 2: AnyValue}; AnyValue {1: string, 2: bool, 3: int, 4: double, 5: ArrayValue {1: AnyValue}, 6:
+ * KeyValueList {1: KeyValue}, 7: bytes} */
 #include "service/http/push_otlp.h"
 
 #include "service/http/wire.h"

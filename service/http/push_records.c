@@ -2,8 +2,6 @@
 /* Records of log shippers and log libraries: one pass over the members, in any order. */
 #include "service/http/push_tell.h"
 
-#include <stdio.h>
-
 /* What is read of a record on the way; a slice for each of text and time, the weightiest. */
 struct record {
     struct fl_jp_text text;
@@ -29,8 +27,21 @@ static void take_scalar(struct fl_push *push, struct fl_push_key key, bool neste
     r->level |= key.role == FL_PUSH_IS_LEVEL && !nested;
 }
 
-/* The members of an object that counts, and of those in it: `parents` are their keys, an empty one for a
- * bag. Not recursive. */
+/* Parent and key, or nothing for a bag's empty key and for what no known key is as long as. */
+static struct fl_str join(struct fl_str parent, struct fl_str key, char out[FL_PUSH_KEY])
+{
+    size_t gap = parent.n ? 1 : 0;
+    if (key.n == 0 || parent.n + gap + key.n > FL_PUSH_KEY) {
+        return (struct fl_str){"", 0};
+    }
+    memcpy(out, parent.p, parent.n);
+    memcpy(out + parent.n, "_", gap);
+    memcpy(out + parent.n + gap, key.p, key.n);
+    return (struct fl_str){out, parent.n + gap + key.n};
+}
+
+/* The members of an object that counts, and of those in it: `parents` are their keys, an empty one
+ * for a bag. Not recursive. */
 static void take_members(struct fl_push *push, struct fl_jp *jp, struct record *r)
 {
     enum { NESTED = 4 };
@@ -48,13 +59,9 @@ static void take_members(struct fl_push *push, struct fl_jp *jp, struct record *
         enum fl_jp_kind kind = fl_jp_kind(jp);
         bool parent = key.role != FL_PUSH_IS_PASSING && key.role != FL_PUSH_IS_OTHER;
         if (kind == FL_JP_OBJECT && parent && depth + 1 < NESTED) {
-            struct fl_str head = key.role == FL_PUSH_IS_BAG ? (struct fl_str){"", 0} : parents[depth];
-            int n = key.role == FL_PUSH_IS_BAG
-                        ? 0
-                        : snprintf(joined[depth + 1], FL_PUSH_KEY, "%.*s%s%.*s", (int)head.n, head.p,
-                                   head.n ? "_" : "", (int)name.raw.n, name.raw.p);
+            bool bag = key.role == FL_PUSH_IS_BAG;
             depth++;
-            parents[depth] = (struct fl_str){joined[depth], n < FL_PUSH_KEY ? (size_t)n : 0};
+            parents[depth] = join(parents[depth - 1], bag ? FL_LIT("") : name.raw, joined[depth]);
             (void)fl_jp_enter(jp, kind);
             continue;
         }

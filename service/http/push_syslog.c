@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Syslog, RFC 5424: <PRI>1 TIME HOST APP PROCID MSGID [ID NAME="VALUE" ...] TEXT
  * and RFC 3164:     <PRI>Oct 14 11:37:48 HOST TAG: TEXT, with RFC 3339 as TIME from newer senders.
- * A line is kept as log files have it, `HOST TAG: TEXT` behind the time: kernel messages are known so. */
+ * A line is kept as log files have it, `HOST TAG: TEXT` behind the time: kernel messages are known
+ * so. */
 #include "service/http/push_tell.h"
 #include "service/ingest/timestamp.h"
 
@@ -99,7 +100,8 @@ static enum fl_status modern(struct fl_str s, struct fl_push *push, struct fl_er
     }
     fl_buf_add_text(&line, app.n ? ": " : "");
     fl_buf_add_str(&line, s);
-    enum fl_status status = line.failed ? fl_fail(err, line.failed, "no memory for a message") : FL_OK;
+    enum fl_status status =
+        line.failed ? fl_fail(err, line.failed, "no memory for a message") : FL_OK;
     if (status == FL_OK) {
         fl_push_line(push, time, fl_buf_str(&line));
         status = fl_push_end(push, err);
@@ -108,7 +110,8 @@ static enum fl_status modern(struct fl_str s, struct fl_push *push, struct fl_er
     return status;
 }
 
-/* Kept as it is, its time too unless that is RFC 3339. Some senders leave the host out: `TIME TAG: TEXT`. */
+/* Kept as it is, its time too unless that is RFC 3339. Some senders leave the host out: `TIME TAG:
+ * TEXT`. */
 static enum fl_status classic(struct fl_str s, struct fl_push *push, struct fl_err *err)
 {
     struct fl_timestamp stamp;

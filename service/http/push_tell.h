@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How decoders tell a struct fl_push what they read. Failures (memory, limits) stick and come out of
- * fl_push_end. */
+/* How decoders tell a struct fl_push what they read. Failures (memory, limits) stick and come out
+ * of fl_push_end. */
 #pragma once
 #include "service/base/json_pull.h"
 #include "service/http/push.h"
@@ -16,8 +16,8 @@ void fl_push_label(struct fl_push *push, struct fl_str key, struct fl_str value)
 void fl_push_field(struct fl_push *push, struct fl_str key, struct fl_str value);
 void fl_push_said(struct fl_push *push, struct fl_push_key key, struct fl_str value);
 
-/* time_ns: since 1970; 0: not known. It is put before a line that has no time of its own, as RFC 3339
- * in UTC. A \n in the text parts lines. Bytes go through as they are, NUL too. */
+/* time_ns: since 1970; 0: not known. It is put before a line that has no time of its own, as RFC
+ * 3339 in UTC. A \n in the text parts lines. Bytes go through as they are, NUL too. */
 void fl_push_line(struct fl_push *push, int64_t time_ns, struct fl_str text);
 
 /* A record without a text: the traceback that was said with it is its line; else it is rejected. */

@@ -32,8 +32,8 @@ static enum fl_status broken(const char *what, struct fl_err *err)
     return fl_fail(err, FL_SYNTAX, "broken %s data", what);
 }
 
-/* Free bytes to unpack into: a step, or what is left to the cap and one byte more, which a body that
- * goes on will ask for. */
+/* Free bytes to unpack into: a step, or what is left to the cap and one byte more, which a body
+ * that goes on will ask for. */
 static char *room(struct fl_buf *out, size_t *n_r)
 {
     size_t left = out->cap - out->n;
@@ -99,9 +99,8 @@ static enum fl_status gzip(struct fl_str packed, struct fl_buf *out, struct fl_e
 /* By the book `deflate` is zlib's format; some clients send it bare. */
 static enum fl_status deflate(struct fl_str packed, struct fl_buf *out, struct fl_err *err)
 {
-    unsigned head = packed.n > 1 ? (unsigned)(unsigned char)packed.p[0] << 8 |
-                                       (unsigned char)packed.p[1]
-                                 : 0;
+    unsigned head =
+        packed.n > 1 ? (unsigned)(unsigned char)packed.p[0] << 8 | (unsigned char)packed.p[1] : 0;
     bool zlib = (head >> 8 & 0xf) == 8 && head % 31 == 0;
     return inflate_all(packed, zlib ? ISAL_ZLIB : ISAL_DEFLATE, out, err);
 }
@@ -187,9 +186,8 @@ static enum fl_status snappy_chunk(unsigned kind, struct fl_str data, struct fl_
         return kind ? too_much(out, err) : status;
     }
     size_t n = out->n - from;
-    uint32_t crc = n > SNAPPY_CHUNK
-                       ? 0
-                       : ~crc32_iscsi((unsigned char *)out->p + from, (int)n, UINT32_MAX);
+    uint32_t crc =
+        n > SNAPPY_CHUNK ? 0 : ~crc32_iscsi((unsigned char *)out->p + from, (int)n, UINT32_MAX);
     if (n > SNAPPY_CHUNK || sum != (crc >> 15 | crc << 17) + 0xa282ead8U) {
         return broken("snappy", err);
     }
@@ -232,8 +230,8 @@ static bool find(struct fl_str name, unpacker *out)
         const char *name;
         unpacker run;
     } known[] = {
-        {"", NULL},         {"identity", NULL}, {"gzip", gzip},     {"x-gzip", gzip},
-        {"deflate", deflate}, {"zstd", zstd},   {"snappy", snappy}, {"x-snappy-framed", snappy},
+        {"", NULL},           {"identity", NULL}, {"gzip", gzip},     {"x-gzip", gzip},
+        {"deflate", deflate}, {"zstd", zstd},     {"snappy", snappy}, {"x-snappy-framed", snappy},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (is(name, known[i].name)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The protobuf wire format, a field at a time; groups are stepped over. The first fault sticks: after it
- * there are no more fields, and `failed` tells. Borrows: the bytes; slices point into them.
+/* The protobuf wire format, a field at a time; groups are stepped over. The first fault sticks:
+ * after it there are no more fields, and `failed` tells. Borrows: the bytes; slices point into
+ * them.
  *
  *     struct fl_wire w = {.rest = message};
  *     for (struct fl_wire_field f; fl_wire_next(&w, &f);) { ... } */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The decoders of pushed bodies on any bytes, the first of which chooses one: texts are whole lines, names
- * are of the bytes and lengths that were promised, and what is refused says why. */
+/* The decoders of pushed bodies on any bytes, the first of which chooses one: texts are whole
+ * lines, names are of the bytes and lengths that were promised, and what is refused says why. */
 #include "service/http/push.h"
 
 #include <stdlib.h>

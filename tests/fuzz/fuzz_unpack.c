@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packed bodies of any bytes: never more than the cap comes out. The first byte chooses the encoding. */
+/* Packed bodies of any bytes: never more than the cap comes out. The first byte chooses the
+ * encoding. */
 #include "service/http/unpack.h"
 
 #include <stdint.h>
@@ -27,8 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fl_str body;
     struct fl_err err = {0};
     fl_buf_init(&out, 1 << 16);
-    enum fl_status status = fl_unpack((struct fl_str){packed, size - 1},
-                                      fl_str_of(encodings[(data[0] - '0') % 5U]), &out, &body, &err);
+    enum fl_status status =
+        fl_unpack((struct fl_str){packed, size - 1}, fl_str_of(encodings[(data[0] - '0') % 5U]),
+                  &out, &body, &err);
     must(out.n <= out.cap && (status == FL_OK) == (err.msg[0] == '\0'));
     must(status == FL_OK || status == FL_SYNTAX || status == FL_LIMIT);
     fl_buf_free(&out);

@@ -16,9 +16,21 @@ static enum fl_status reads(struct fl_str text, struct fl_err *err)
 TEST(takes_values)
 {
     static const char *const good[] = {
-        "", "  \n", "{}", "[]", "0", "-0.5e+10", "true false null", "\"\"", "{\"a\":{\"b\":[1,[2,{}]]}}",
-        "{\"a\":1}\n{\"a\":2}\r\n\n[3]", "{}{}", "[\"\\u00e9\\\\\\\"\\/\\b\\f\\n\\r\\t\"]", "\xef\xbb\xbf{}",
-        "[\"\xff\xc3\"]", "[ 1 , 2 ]",
+        "",
+        "  \n",
+        "{}",
+        "[]",
+        "0",
+        "-0.5e+10",
+        "true false null",
+        "\"\"",
+        "{\"a\":{\"b\":[1,[2,{}]]}}",
+        "{\"a\":1}\n{\"a\":2}\r\n\n[3]",
+        "{}{}",
+        "[\"\\u00e9\\\\\\\"\\/\\b\\f\\n\\r\\t\"]",
+        "\xef\xbb\xbf{}",
+        "[\"\xff\xc3\"]",
+        "[ 1 , 2 ]",
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         test_eq_int(__FILE__, __LINE__, good[i], reads(fl_str_of(good[i]), NULL), FL_OK);
@@ -28,9 +40,18 @@ TEST(takes_values)
 TEST(refuses_what_is_no_json)
 {
     static const char *const bad[] = {
-        "{", "[", "[1,]", "{\"a\":1,}", "{,}", "[,1]", "{'a':1}", "{\"a\" 1}", "{\"a\":}", "{a:1}", "]", "[}",
-        "{]", "[1 2]", "01", "-", "1.", ".5", "1e", "+1", "tru", "nul", "NaN", "\"open", "\"a\nb\"", "\"a\tb\"",
-        "\"\\x\"", "\"\\u12g4\"", "\"\\u12", "\"\\", "[1,,2]", "// c", "{\"a\":1 \"b\":2}", ",", ":", "{1:2}",
+        "{",           "[",         "[1,]",
+        "{\"a\":1,}",  "{,}",       "[,1]",
+        "{'a':1}",     "{\"a\" 1}", "{\"a\":}",
+        "{a:1}",       "]",         "[}",
+        "{]",          "[1 2]",     "01",
+        "-",           "1.",        ".5",
+        "1e",          "+1",        "tru",
+        "nul",         "NaN",       "\"open",
+        "\"a\nb\"",    "\"a\tb\"",  "\"\\x\"",
+        "\"\\u12g4\"", "\"\\u12",   "\"\\",
+        "[1,,2]",      "// c",      "{\"a\":1 \"b\":2}",
+        ",",           ":",         "{1:2}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         test_eq_int(__FILE__, __LINE__, bad[i], reads(fl_str_of(bad[i]), NULL), FL_SYNTAX);
@@ -72,7 +93,8 @@ TEST(unescapes)
     CHECK_EQ_STR(meant(FL_LIT("\"\\\"\\\\\\/\\b\\f\\n\\r\\t.\"")), "\"\\/\b\f\n\r\t.");
     CHECK_EQ_STR(meant(FL_LIT("\"\\u0041\\u00e9\\u20AC\"")), "A\xc3\xa9\xe2\x82\xac");
     CHECK_EQ_STR(meant(FL_LIT("\"\\ud83d\\ude00\"")), "\xf0\x9f\x98\x80");
-    CHECK_EQ_STR(meant(FL_LIT("\"\\ud83d\\u0041\"")), "\xef\xbf\xbd" "A");
+    CHECK_EQ_STR(meant(FL_LIT("\"\\ud83d\\u0041\"")), "\xef\xbf\xbd"
+                                                      "A");
     CHECK_EQ_STR(meant(FL_LIT("\"\\ude00\\ud83d\"")), "\xef\xbf\xbd\xef\xbf\xbd");
 }
 

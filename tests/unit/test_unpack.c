@@ -73,7 +73,8 @@ static struct fl_str framed(struct fl_str s, char *out)
     return (struct fl_str){out, n};
 }
 
-static enum fl_status unpacked(struct fl_str packed, const char *encodings, size_t cap, struct fl_str want)
+static enum fl_status unpacked(struct fl_str packed, const char *encodings, size_t cap,
+                               struct fl_str want)
 {
     struct fl_buf out;
     struct fl_str body;
@@ -81,7 +82,8 @@ static enum fl_status unpacked(struct fl_str packed, const char *encodings, size
     char *exact = malloc(packed.n ? packed.n : 1);
     memcpy(exact, packed.p, packed.n);
     fl_buf_init(&out, cap);
-    enum fl_status status = fl_unpack((struct fl_str){exact, packed.n}, fl_str_of(encodings), &out, &body, &err);
+    enum fl_status status =
+        fl_unpack((struct fl_str){exact, packed.n}, fl_str_of(encodings), &out, &body, &err);
     CHECK(out.n <= cap);
     if (status == FL_OK && want.p) {
         CHECK(fl_str_eq(body, want));
@@ -126,7 +128,8 @@ TEST(members_and_lists)
 {
     struct fl_str plain = sample(700);
     struct fl_str first = deflated(fl_str_head(plain, 300), 15 + 16, a, sizeof a);
-    struct fl_str second = deflated(fl_str_skip(plain, 300), 15 + 16, a + first.n, sizeof a - first.n);
+    struct fl_str second =
+        deflated(fl_str_skip(plain, 300), 15 + 16, a + first.n, sizeof a - first.n);
     CHECK_EQ_INT(unpacked((struct fl_str){a, first.n + second.n}, "gzip", CAP, plain), FL_OK);
     struct fl_str inner = deflated(plain, 15 + 16, a, sizeof a);
     struct fl_str outer = {b, ZSTD_compress(b, sizeof b, inner.p, inner.n, 1)};
