@@ -58,7 +58,14 @@ static const char *const steps[FL_STORE_SCHEMA] = {
     "CREATE TABLE spending(day TEXT NOT NULL, model TEXT NOT NULL, calls INTEGER NOT NULL,"
     " asked INTEGER NOT NULL, answered INTEGER NOT NULL, seconds REAL NOT NULL,"
     " PRIMARY KEY(day, model)) WITHOUT ROWID;"
-    "PRAGMA user_version = 3;"};
+    "PRAGMA user_version = 3;",
+
+    "CREATE TABLE merges(id TEXT PRIMARY KEY, into_id TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX merges_into ON merges(into_id);"
+    "CREATE TABLE flags(id TEXT PRIMARY KEY, note TEXT NOT NULL, time TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TRIGGER groups_gone AFTER DELETE ON incidents BEGIN"
+    " DELETE FROM merges WHERE old.id IN (id, into_id); DELETE FROM flags WHERE id = old.id; END;"
+    "PRAGMA user_version = 4;"};
 
 static const struct fl_db_plan plan = {"faultline.db", steps, FL_STORE_SCHEMA};
 

@@ -2,7 +2,7 @@
 /* The database under incidents.h, shared by the files of this room and by nobody else: its schema,
  * rows to incidents, and the index of vectors that follows the table.
  *
- * Schema 3 of faultline.db (PRAGMA user_version):
+ * Schema 4 of faultline.db (PRAGMA user_version):
  *   meta(key, value)        "seeds <hash of the seed file>" -> time of its import
  *   incidents(row, ...)     row is never used twice (AUTOINCREMENT)
  *   seeds(id, forgotten)    the shipped incidents; forgotten is 1 when the user deleted it
@@ -11,6 +11,7 @@
  *   verdicts                see verdicts.h (since 3)
  *   dense                   see dense.h (since 3)
  *   endpoints, answers, spending  see asked.h (since 3)
+ *   merges, flags           see groups.h (since 4)
  *   incidents_fts, incidents_vocab  FTS5 over title, summary, text, cause, stack
  *
  * Locks, in this order: mutex (threads of one store), then those of db.h. */
@@ -21,7 +22,7 @@
 
 #include <pthread.h>
 
-enum { FL_STORE_SCHEMA = 3 };
+enum { FL_STORE_SCHEMA = 4 };
 
 struct fl_incidents {
     struct fl_db db;

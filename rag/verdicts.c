@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rag/verdicts.h"
 
+#include "rag/groups.h"
 #include "rag/store.h"
 #include "service/base/clock.h"
 
@@ -62,8 +63,9 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
         fl_db_prepare(&store->db, "SELECT COUNT(*), coalesce(min(time), ''), coalesce(strftime('%s', m.t), 0),"
                          " coalesce(m.c, 0), coalesce(strftime('%s', max(CASE WHEN cause = '' AND"
                          " calls > 0 THEN time END)), 0) FROM verdicts LEFT JOIN (SELECT max(time) t,"
-                         " confidence c FROM verdicts WHERE incident = ?1 AND method = 'model') m"
-                         " WHERE incident = ?1 AND job <> ?2", &statement, err);
+                         " confidence c FROM verdicts WHERE incident IN " FL_GROUPS_MEMBERS
+                         " AND method = 'model') m WHERE incident IN " FL_GROUPS_MEMBERS
+                         " AND job <> ?2", &statement, err);
     if (status == FL_OK) {
         fl_db_bind(statement, 1, incident);
         fl_db_bind(statement, 2, but);
@@ -99,9 +101,9 @@ static enum fl_status mark(struct fl_incidents *store, const char *sql, const st
 enum fl_status fl_verdicts_judge(struct fl_incidents *store, struct fl_str incident, bool right,
                                  struct fl_str truth, long *n_r, struct fl_err *err)
 {
-    const struct fl_str texts[] = {right ? FL_LIT("correct") : FL_LIT("wrong"), truth, incident};
-    return mark(store, "UPDATE verdicts SET feedback = ?1, truth = ?2 WHERE incident = ?3", texts, 3,
-                n_r, err);
+    const struct fl_str texts[] = {incident, right ? FL_LIT("correct") : FL_LIT("wrong"), truth};
+    return mark(store, "UPDATE verdicts SET feedback = ?2, truth = ?3 WHERE incident IN " FL_GROUPS_MEMBERS,
+                texts, 3, n_r, err);
 }
 
 enum fl_status fl_verdicts_retract(struct fl_incidents *store, struct fl_str rule, long *n_r,
@@ -140,7 +142,7 @@ enum fl_status fl_verdicts_rules(struct fl_incidents *store, struct fl_str incid
     *n_r = 0;
     pthread_mutex_lock(&store->mutex);
     enum fl_status status = fl_db_prepare(
-        &store->db, "SELECT DISTINCT rule FROM verdicts WHERE incident = ?1 AND rule <> ''", &statement,
+        &store->db, "SELECT DISTINCT rule FROM verdicts WHERE rule <> '' AND incident IN " FL_GROUPS_MEMBERS, &statement,
         err);
     if (status == FL_OK) {
         fl_db_bind(statement, 1, incident);

@@ -23,6 +23,7 @@ static const struct {
     {"rules", fl_cmd_rules, "list, show, test, lint, import and export rules"},
     {"learn", fl_cmd_learn, "propose filter rules from what a job says again and again"},
     {"incidents", fl_cmd_incidents, "list, search and keep past incidents"},
+    {"review", fl_cmd_review, "flagged incidents, and what their jobs have in common"},
     {"feedback", fl_cmd_feedback, "say whether a verdict was right, and what helped"},
     {"stats", fl_cmd_stats, "count verdicts, how many were right, and what models cost"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},

@@ -44,6 +44,7 @@ struct fl_result {
     struct fl_telling telling; /* of a job that is not healthy */
     struct fl_hits similar;
     struct fl_str incident; /* id of what this failure is remembered as, or "" */
+    struct fl_str own_incident; /* the same but for merges */
     struct fl_seen seen;    /* jobs that ended in it before this one */
     bool keeps;             /* there is a place to keep it in */
     double seconds;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/remember.h"
 
+#include "rag/groups.h"
 #include "service/base/clock.h"
 #include "service/base/hash.h"
 #include "service/base/log.h"
@@ -89,6 +90,16 @@ static bool is_fresh(const struct fl_incident *in, const struct fl_seen *seen)
            fl_clock_wall_s() - seen->modelled < FL_RECALL_FRESH_S;
 }
 
+/* The one that people say it is. */
+static enum fl_status follow_merge(struct fl_result *r, struct fl_incident *alike, struct fl_err *err)
+{
+    struct fl_str root;
+    enum fl_status status = fl_groups_root(r->store, alike->id, &r->arena, &root, err);
+    return status == FL_OK && !fl_str_eq(root, alike->id)
+               ? fl_incidents_get(r->store, root, &r->arena, alike, err)
+               : status;
+}
+
 /* The incident that this failure is, if it was met before, and by whom. */
 static enum fl_status look_up(struct fl_result *r, struct fl_incident *alike, bool *known_r,
                               struct fl_err *err)
@@ -97,6 +108,10 @@ static enum fl_status look_up(struct fl_result *r, struct fl_incident *alike, bo
         fl_incidents_alike(r->store, fl_str_of(r->telling.print), &r->arena, alike, err);
     *known_r = status == FL_OK;
     if (*known_r) {
+        r->own_incident = alike->id;
+        status = follow_merge(r, alike, err);
+    }
+    if (*known_r && status == FL_OK) {
         status = fl_verdicts_seen(r->store, alike->id, fl_str_of(r->identity.job), &r->seen, err);
     }
     return status == FL_NOTFOUND ? FL_OK : status;
@@ -143,6 +158,7 @@ static enum fl_status recall(const struct fl_config *config, struct fl_result *r
     r->incident = known              ? alike.id
                   : *r->telling.print ? id_of(r, r->telling.print)
                                       : (struct fl_str){"", 0};
+    r->own_incident = known ? r->own_incident : r->incident;
     if (status == FL_OK && known && r->verdict.outcome == FL_OUTCOME_UNKNOWN) {
         answer_by(r, &alike);
     }
@@ -208,7 +224,7 @@ static enum fl_status keep(struct fl_result *r, struct fl_err *err)
     const struct fl_rule *rule = v->hypotheses_n ? v->hypotheses[0].rule : NULL;
     const struct fl_given given = {.job = fl_str_of(r->identity.job),
                                    .name = fl_str_of(r->identity.name),
-                                   .incident = r->incident,
+                                   .incident = r->own_incident,
                                    .cause = now.cause,
                                    .method = fl_str_of(fl_method_name(v->method)),
                                    .rule = fl_str_of(rule ? rule->id : ""),

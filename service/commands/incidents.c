@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* faultline incidents: look at, search and keep the memory of past failures. */
+#include "rag/groups.h"
 #include "rag/incidents.h"
 #include "rag/retrieve.h"
 #include "service/base/cli.h"
@@ -228,6 +229,27 @@ static enum fl_status run_forget(struct work *work, struct fl_err *err)
     return fl_incidents_forget(work->store, fl_str_of(work->operands[0]), err);
 }
 
+static enum fl_status run_merge(struct work *work, struct fl_err *err)
+{
+    return fl_groups_merge(work->store, fl_str_of(work->operands[0]), fl_str_of(work->operands[1]), err);
+}
+
+static enum fl_status run_split(struct work *work, struct fl_err *err)
+{
+    return fl_groups_split(work->store, fl_str_of(work->operands[0]), err);
+}
+
+static enum fl_status run_flag(struct work *work, struct fl_err *err)
+{
+    const char *note = work->n > 1 ? work->operands[1] : "";
+    return fl_flags_set(work->store, fl_str_of(work->operands[0]), true, fl_str_of(note), err);
+}
+
+static enum fl_status run_unflag(struct work *work, struct fl_err *err)
+{
+    return fl_flags_set(work->store, fl_str_of(work->operands[0]), false, (struct fl_str){"", 0}, err);
+}
+
 static enum fl_status run_export(struct work *work, struct fl_err *err)
 {
     return fl_incidents_export(work->store, STDOUT_FILENO, "standard output", err);
@@ -270,6 +292,10 @@ static const struct verb verbs[] = {
     {"search", 1, 4096, false, "the TEXT to search for, or - for standard input", run_search},
     {"add", 1, 1, true, "one FILE with a JSON object, or - for standard input", run_add},
     {"forget", 1, 1, true, "one ID", run_forget},
+    {"merge", 2, 2, true, "two IDs: the first one becomes part of the second", run_merge},
+    {"split", 1, 1, true, "one ID", run_split},
+    {"flag", 1, 2, true, "one ID, and a NOTE if you like", run_flag},
+    {"unflag", 1, 1, true, "one ID", run_unflag},
     {"export", 0, 0, false, "nothing more", run_export},
     {"import", 1, 1, true, "one FILE of JSON lines, or - for standard input", run_import},
 };
@@ -279,8 +305,8 @@ static const struct verb *find_verb(int argc, char **argv, struct fl_err *err)
 {
     if (argc < 2) {
         fl_fail(err, FL_USAGE,
-                "incidents: say what to do: list, show, search, add, forget, export or import"
-                " (see: faultline incidents --help)");
+                "incidents: say what to do: list, show, search, add, forget, merge, split, flag,"
+                " unflag, export or import (see: faultline incidents --help)");
         return NULL;
     }
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
@@ -295,7 +321,7 @@ static const struct verb *find_verb(int argc, char **argv, struct fl_err *err)
     }
     fl_fail(err, FL_USAGE,
             "incidents: unknown command \"%.60s\"; there are list, show, search, add, forget,"
-            " export and import",
+            " merge, split, flag, unflag, export and import",
             argv[1]);
     return NULL;
 }
@@ -347,10 +373,11 @@ int fl_cmd_incidents(int argc, char **argv)
     };
     const struct fl_cli cli = {
         .usage = "incidents [OPTION ...] list | show ID | search TEXT... | add FILE | forget ID |"
-                 " export | import FILE",
+                 " merge ID INTO | split ID | flag ID [NOTE] | unflag ID | export | import FILE",
         .about = "What is remembered of past failures: the shipped incidents and your own.\n"
                  "add takes one JSON object, import and export one object a line, with the keys\n"
-                 "id, cause, stack, title, summary, text, resolution, action, outcome.",
+                 "id, cause, stack, title, summary, text, resolution, action, outcome.\n"
+                 "merge says that two are one failure, until split; flag marks one for `faultline review`.",
         .after = "FILE and TEXT may be - for standard input. Exit status: 0 done, 2 usage, 3 the\n"
                  "input or the state folder could not be used, or there is no such incident.",
         .options = options,

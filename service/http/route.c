@@ -34,6 +34,21 @@ const struct fl_route fl_routes[] = {
     {"GET", "/api/v1/jobs/{}/log", READ, fl_api_job_log},
     {"GET", "/api/v1/jobs/{}/verdicts/{}", READ, fl_api_job_verdict},
     {"GET", "/api/v1/events", READ, fl_api_events},
+
+    {"GET", "/api/v1/incidents", READ, fl_api_incidents},
+    {"GET", "/api/v1/incidents/{}", READ, fl_api_incident},
+    {"POST", "/api/v1/incidents/{}/feedback", ADMIN, fl_api_feedback},
+    {"POST", "/api/v1/incidents/{}/flag", ADMIN, fl_api_flag},
+    {"POST", "/api/v1/incidents/{}/merge", ADMIN, fl_api_merge},
+    {"POST", "/api/v1/incidents/{}/split", ADMIN, fl_api_split},
+    {"GET", "/api/v1/search", READ, fl_api_similar},
+    {"POST", "/api/v1/similar", READ, fl_api_similar},
+    {"GET", "/api/v1/review", READ, fl_api_review},
+
+    {"GET", "/api/v1/rules", READ, fl_api_rules},
+    {"GET", "/api/v1/rules/{}", READ, fl_api_rule},
+    {"POST", "/api/v1/rules/{}/{}", ADMIN, fl_api_rule_change},
+    {"GET", "/api/v1/stats", READ, fl_api_stats},
 };
 const size_t fl_routes_n = sizeof fl_routes / sizeof *fl_routes;
 

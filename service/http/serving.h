@@ -73,3 +73,17 @@ void fl_api_job_end(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_forget(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_log(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_verdict(struct fl_serve *serve, struct fl_http_request *request);
+
+void fl_api_incidents(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_incident(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_similar(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_feedback(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_flag(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_merge(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_split(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_review(struct fl_serve *serve, struct fl_http_request *request);
+
+void fl_api_rules(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_rule(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_rule_change(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_stats(struct fl_serve *serve, struct fl_http_request *request);

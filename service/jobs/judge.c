@@ -100,7 +100,7 @@ static enum fl_status keep_verdict(const struct fl_judge *judge, struct fl_resul
                      .action = copy(out, fl_str_of(v->cause && v->action ? v->action : "")),
                      .method = fl_str_of(v->cause ? fl_method_name(v->method) : ""),
                      .node = copy(out, v->faulty.node),
-                     .incident = copy(out, r->incident),
+                     .incident = copy(out, r->own_incident),
                      .summary = copy(out, v->summary),
                      .rank = v->faulty.rank,
                      .confidence = v->confidence,
