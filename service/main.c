@@ -29,6 +29,8 @@ static const struct {
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
     {"serve", fl_cmd_serve, "take logs that are pushed here, and say of each job why it failed"},
     {"token", fl_cmd_token, "make, list and revoke tokens of the service"},
+    {"backup", fl_cmd_backup, "copy the state folder while others write to it"},
+    {"restore", fl_cmd_restore, "make a state folder of a backup"},
     {"redact", fl_cmd_redact, "print a log as it would leave this machine"},
     {"config", fl_cmd_config, "show each setting and where it came from"},
     {"doctor", fl_cmd_doctor, "check libraries, CPU, state folder, rules, index, endpoint"},

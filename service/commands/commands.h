@@ -12,6 +12,8 @@ int fl_cmd_diff(int argc, char **argv);
 int fl_cmd_signals(int argc, char **argv);
 int fl_cmd_filter(int argc, char **argv);
 int fl_cmd_learn(int argc, char **argv);
+int fl_cmd_backup(int argc, char **argv);
+int fl_cmd_restore(int argc, char **argv);
 int fl_cmd_review(int argc, char **argv);
 int fl_cmd_rules(int argc, char **argv);
 int fl_cmd_incidents(int argc, char **argv);

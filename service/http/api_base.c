@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What anybody may ask: is it there, is it well, what has it counted. */
-#include "service/base/clock.h"
+#include "service/base/fsio.h"
 #include "service/http/serving.h"
+#include "service/paths.h"
 
 #include <string.h>
 
@@ -57,6 +58,19 @@ void fl_api_version(struct fl_serve *s, struct fl_http_request *r)
     fl_jw_key_text(&w, "name", "faultline");
     fl_jw_key_text(&w, "version", FL_VERSION);
     fl_jw_end(&w, '}');
+}
+
+void fl_api_openapi(struct fl_serve *s, struct fl_http_request *r)
+{
+    struct fl_err err = {0};
+    struct fl_jw w;
+    char path[FL_PATHS_BYTES];
+    (void)s;
+    fl_reply_json(r, MHD_HTTP_OK, &w);
+    enum fl_status status = fl_fsio_read(fl_paths_data("data/openapi.json", path), &r->answer, &err);
+    if (status != FL_OK) {
+        fl_reply_failed(r, status, &err);
+    }
 }
 
 static void add_rules(struct fl_serve *s, struct fl_buf *out)

@@ -13,6 +13,7 @@ const struct fl_route fl_routes[] = {
     {"GET", "/readyz", ANYBODY, fl_api_ready},
     {"GET", "/ready", ANYBODY, fl_api_ready},
     {"GET", "/version", ANYBODY, fl_api_version},
+    {"GET", "/api/v1/openapi.json", ANYBODY, fl_api_openapi},
     {"GET", "/metrics", READ, fl_api_metrics},
 
     {"POST", "/api/v1/ingest", INGEST, fl_take_ingest},
@@ -32,6 +33,7 @@ const struct fl_route fl_routes[] = {
     {"DELETE", "/api/v1/jobs/{}", ADMIN, fl_api_job_forget},
     {"POST", "/api/v1/jobs/{}/end", INGEST, fl_api_job_end},
     {"GET", "/api/v1/jobs/{}/log", READ, fl_api_job_log},
+    {"GET", "/api/v1/jobs/{}/signals", READ, fl_api_signals},
     {"GET", "/api/v1/jobs/{}/verdicts/{}", READ, fl_api_job_verdict},
     {"GET", "/api/v1/events", READ, fl_api_events},
 

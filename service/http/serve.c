@@ -147,10 +147,10 @@ static void on_done(void *ctx, const struct fl_http_request *r, double seconds)
     if (!stream) {
         fl_counters_observe(s->counters, "faultline_http_request_duration_seconds", NULL, seconds);
     }
-    if (r->status >= 500) {
-        fl_log(FL_LOG_WARN, "request=%s %s %s status=%u: %.200s", r->id, r->method, r->path.p, r->status,
-               fl_buf_text(&r->answer));
-    }
+    bool bad = r->status >= 500;
+    fl_log(bad ? FL_LOG_WARN : FL_LOG_DEBUG, "request=%s trace=%s %s %s status=%u seconds=%.3f%s%.200s", r->id,
+           *r->trace ? r->trace : "-", r->method, r->path.p, r->status, seconds, bad ? ": " : "",
+           bad ? fl_buf_text(&r->answer) : "");
     atomic_fetch_sub(&s->requests, 1);
 }
 

@@ -28,6 +28,7 @@ struct fl_serve {
     pthread_mutex_t tokens_mutex;
     struct fl_tokens tokens;
     atomic_bool ready;
+    atomic_bool reads_signals;
     atomic_long requests; /* in hand */
 };
 
@@ -72,6 +73,8 @@ void fl_api_job(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_end(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_forget(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_log(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_signals(struct fl_serve *serve, struct fl_http_request *request);
+void fl_api_openapi(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_job_verdict(struct fl_serve *serve, struct fl_http_request *request);
 
 void fl_api_incidents(struct fl_serve *serve, struct fl_http_request *request);

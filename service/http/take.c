@@ -145,8 +145,12 @@ static enum fl_status run(struct fl_write *write, struct fl_jobs *jobs, struct f
     struct taking *t = taking_of(write);
     enum fl_status status =
         fl_jobs_add(jobs, t->parts, t->parts_n, fl_str_of(t->receipt), err);
-    for (size_t i = 0; status == FL_OK && t->ends && i < t->parts_n; i++) {
-        status = fl_jobs_note(jobs, t->parts[i].job, (struct fl_str){"", 0}, true, err);
+    char facts[96] = "";
+    if (*t->request->trace) {
+        snprintf(facts, sizeof facts, "{\"traceparent\":\"%s\"}", t->request->trace);
+    }
+    for (size_t i = 0; status == FL_OK && (t->ends || *facts) && i < t->parts_n; i++) {
+        status = fl_jobs_note(jobs, t->parts[i].job, fl_str_of(facts), t->ends, err);
     }
     return status;
 }

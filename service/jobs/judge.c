@@ -3,6 +3,7 @@
 
 #include "service/pipeline.h"
 #include "service/report.h"
+#include "service/signals_report.h"
 
 enum { DOCUMENT_CAP = 4 << 20, ARENA_CAP = 32 << 20 };
 
@@ -143,6 +144,33 @@ enum fl_status fl_judge_job(const struct fl_judge *judge, int64_t job, bool goes
     }
     fl_result_free(&result);
     fl_books_give(judge->books, book);
+    return status;
+}
+
+enum fl_status fl_judge_signals(const struct fl_judge *judge, const struct fl_jobs_row *row,
+                                const char *names, const struct fl_signals_options *options,
+                                struct fl_buf *out, struct fl_err *err)
+{
+    struct fl_arena arena;
+    struct fl_job *job = NULL;
+    struct fl_verdict verdict;
+    struct fl_signals signals;
+    fl_arena_init(&arena, ARENA_CAP);
+    struct feeding feeding = {.judge = judge, .arena = &arena, .row = row};
+    const struct fl_streams_elsewhere elsewhere = {feed_all, &feeding};
+    const struct fl_request request = {.elsewhere = &elsewhere, .config = judge->config};
+    struct fl_book *book = fl_books_take(judge->books);
+    enum fl_status status = fl_pipeline_judge(&book->rules, &request, &job, &verdict, err);
+    if (status == FL_OK) {
+        status = fl_signals_of(job, names, &signals, err);
+        if (status == FL_OK) {
+            status = fl_signals_report(&signals, options, out, err);
+        }
+        fl_signals_free(&signals);
+    }
+    fl_job_free(job);
+    fl_books_give(judge->books, book);
+    fl_arena_free(&arena);
     return status;
 }
 
