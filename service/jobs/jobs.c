@@ -30,7 +30,7 @@ static const char *const steps[] = {
     " bytes INTEGER NOT NULL DEFAULT 0, lines INTEGER NOT NULL DEFAULT 0, UNIQUE(job, name));"
     "CREATE TABLE chunks(row INTEGER PRIMARY KEY, stream INTEGER NOT NULL,"
     " offset INTEGER NOT NULL, bytes INTEGER NOT NULL, packed INTEGER NOT NULL,"
-    " data BLOB NOT NULL);"
+    " time INTEGER NOT NULL, data BLOB NOT NULL);"
     "CREATE INDEX chunks_stream ON chunks(stream, offset);"
     "CREATE TABLE receipts(row INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE);"
     "CREATE TABLE revisions(job INTEGER NOT NULL, number INTEGER NOT NULL, time INTEGER NOT NULL,"
@@ -223,7 +223,8 @@ static enum fl_status add_chunk(struct fl_jobs *jobs, int64_t stream, int64_t of
     sqlite3_stmt *s = NULL;
     enum fl_status status =
         kept(jobs, FL_JOBS_CHUNK_NEW,
-             "INSERT INTO chunks(stream, offset, bytes, packed, data) VALUES (?, ?, ?, ?, ?)", &s, err);
+             "INSERT INTO chunks(stream, offset, bytes, packed, data, time) VALUES (?, ?, ?, ?, ?, ?)",
+             &s, err);
     if (status == FL_OK) {
         struct fl_str packed = pack(jobs, text);
         sqlite3_bind_int64(s, 1, stream);
@@ -231,6 +232,7 @@ static enum fl_status add_chunk(struct fl_jobs *jobs, int64_t stream, int64_t of
         sqlite3_bind_int64(s, 3, (int64_t)text.n);
         sqlite3_bind_int(s, 4, packed.p != text.p);
         sqlite3_bind_blob64(s, 5, packed.p, packed.n, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 6, fl_clock_wall_ms());
         status = step_once(jobs, s, NULL, err);
     }
     return status;

@@ -6,7 +6,7 @@
  * Schema 1:
  *   jobs       one row a job; `judged` is how many of its bytes the last verdict has seen
  *   streams    of a job, told apart by name
- *   chunks     bytes of a stream from an offset on, packed with zstd when that pays
+ *   chunks     bytes of a stream from an offset on and when they came, packed with zstd when that pays
  *   receipts   keys of pushes that were taken, so that one that is sent again is not taken twice
  *   revisions  the verdicts of a job, the newest last
  *
@@ -137,6 +137,10 @@ enum fl_status fl_jobs_streams(struct fl_jobs *jobs, int64_t job, struct fl_aren
 typedef enum fl_status (*fl_jobs_take)(void *ctx, struct fl_str bytes, struct fl_err *err);
 enum fl_status fl_jobs_text(struct fl_jobs *jobs, int64_t stream, int64_t from, int64_t to,
                             fl_jobs_take take, void *ctx, struct fl_err *err) FL_MUST_USE;
+
+/* Which bytes of a stream came between two times (ms since 1970). Nothing: from and to are 0. */
+enum fl_status fl_jobs_between(struct fl_jobs *jobs, int64_t stream, int64_t since_ms, int64_t until_ms,
+                               int64_t *from_r, int64_t *to_r, struct fl_err *err) FL_MUST_USE;
 
 /* The document of a revision (0: the newest). FL_NOTFOUND without a message. */
 enum fl_status fl_jobs_document(struct fl_jobs *jobs, int64_t job, long revision,

@@ -253,6 +253,26 @@ enum fl_status fl_jobs_text(struct fl_jobs *jobs, int64_t stream, int64_t from, 
     return status;
 }
 
+enum fl_status fl_jobs_between(struct fl_jobs *jobs, int64_t stream, int64_t since_ms, int64_t until_ms,
+                               int64_t *from_r, int64_t *to_r, struct fl_err *err)
+{
+    sqlite3_stmt *s = NULL;
+    bool row = false;
+    enum fl_status status = fl_db_prepare(
+        &jobs->db, "SELECT ifnull(min(offset), 0), ifnull(max(offset + bytes), 0) FROM chunks"
+                   " WHERE stream = ?1 AND time BETWEEN ?2 AND ?3", &s, err);
+    if (status == FL_OK) {
+        sqlite3_bind_int64(s, 1, stream);
+        sqlite3_bind_int64(s, 2, since_ms);
+        sqlite3_bind_int64(s, 3, until_ms);
+        status = fl_db_step(&jobs->db, s, &row, err);
+    }
+    *from_r = row ? sqlite3_column_int64(s, 0) : 0;
+    *to_r = row ? sqlite3_column_int64(s, 1) : 0;
+    sqlite3_finalize(s);
+    return status;
+}
+
 enum fl_status fl_jobs_document(struct fl_jobs *jobs, int64_t job, long revision,
                                 struct fl_arena *arena, struct fl_str *document_r, struct fl_err *err)
 {

@@ -5,7 +5,15 @@
 #include "service/report.h"
 #include "service/signals_report.h"
 
-enum { DOCUMENT_CAP = 4 << 20, ARENA_CAP = 32 << 20 };
+#include <stdio.h>
+
+enum {
+    DOCUMENT_CAP = 4 << 20,
+    ARENA_CAP = 64 << 20,
+    HOSTS_MOST = 256,
+    AROUND_MS = 60000,      /* before the job's first byte and after its last one */
+    KERNEL_MOST = 16 << 20, /* bytes of a node */
+};
 
 /* ---- the bytes of jobs.db as streams of the walk ---- */
 
@@ -16,6 +24,10 @@ struct feeding {
     struct fl_job *job;
     struct fl_feed *feed;
     int64_t read;
+    int64_t own; /* of them, the job's */
+    struct fl_str hosts[HOSTS_MOST];
+    size_t hosts_n;
+    char host[FL_JOBS_NAME + 8];
 };
 
 static enum fl_status push(void *ctx, struct fl_str bytes, struct fl_err *err)
@@ -48,13 +60,69 @@ static enum fl_status feed_stream(void *ctx, const struct fl_jobs_stream *stream
     return status == FL_OK ? closed : status;
 }
 
+/* What the kernel of a node said while the job ran there (journals that are uploaded are jobs of their own,
+ * node.NAME): the GPU that fell off its bus, the process that the OOM killer took. */
+static enum fl_status feed_kernel(void *ctx, const struct fl_jobs_stream *stream, struct fl_err *err)
+{
+    struct feeding *f = ctx;
+    int64_t from = 0;
+    int64_t to = 0;
+    char name[FL_JOBS_NAME + 16];
+    if (!fl_str_eq(stream->name, FL_LIT("kernel"))) {
+        return FL_OK;
+    }
+    enum fl_status status =
+        fl_jobs_between(f->judge->jobs, stream->row, f->row->created_ms - AROUND_MS,
+                        f->row->grown_ms + AROUND_MS, &from, &to, err);
+    if (status != FL_OK || to <= from) {
+        return status;
+    }
+    from = to - from > KERNEL_MOST ? to - KERNEL_MOST : from;
+    snprintf(name, sizeof name, "%s/kernel", f->host);
+    status = fl_feed_open(f->job, name, name, &f->feed, err);
+    if (status != FL_OK) {
+        return status;
+    }
+    set_origin(f, stream);
+    status = fl_jobs_text(f->judge->jobs, stream->row, from, to, push, f, err);
+    enum fl_status closed = fl_feed_close(f->feed, NULL, err);
+    return status == FL_OK ? closed : status;
+}
+
+static enum fl_status note_host(void *ctx, const struct fl_jobs_stream *stream, struct fl_err *err)
+{
+    struct feeding *f = ctx;
+    struct fl_jobs_row host;
+    (void)err;
+    bool known = stream->node.n == 0 || f->hosts_n == HOSTS_MOST;
+    for (size_t i = 0; i < f->hosts_n && !known; i++) {
+        known = fl_str_eq(f->hosts[i], stream->node);
+    }
+    if (!known) {
+        f->hosts[f->hosts_n++] = stream->node;
+        snprintf(f->host, sizeof f->host, "node.%.*s", (int)stream->node.n, stream->node.p);
+        bool found = fl_jobs_get(f->judge->jobs, fl_str_of(f->host), f->arena, &host, NULL) == FL_OK;
+        char *domain = found ? NULL : strchr(f->host + strlen("node."), '.');
+        if (domain) { /* a journal may know the short name only */
+            *domain = '\0';
+            found = fl_jobs_get(f->judge->jobs, fl_str_of(f->host), f->arena, &host, NULL) == FL_OK;
+        }
+        return found ? fl_jobs_streams(f->judge->jobs, host.row, f->arena, feed_kernel, f, err) : FL_OK;
+    }
+    return FL_OK;
+}
+
 static enum fl_status feed_all(void *ctx, struct fl_job *job, struct fl_err *err)
 {
     struct feeding *f = ctx;
     f->job = job;
     enum fl_status status =
         fl_jobs_streams(f->judge->jobs, f->row->row, f->arena, feed_stream, f, err);
-    return status == FL_OK && f->read == 0
+    f->own = f->read;
+    if (status == FL_OK && !fl_str_starts(f->row->name, FL_LIT("node."))) {
+        status = fl_jobs_streams(f->judge->jobs, f->row->row, f->arena, note_host, f, err);
+    }
+    return status == FL_OK && f->own == 0
                ? fl_fail(err, FL_NOTFOUND, "job %s has no log", f->row->name.p)
                : status;
 }
@@ -137,7 +205,7 @@ enum fl_status fl_judge_job(const struct fl_judge *judge, int64_t job, bool goes
     struct fl_result result;
     status = fl_pipeline_run(&request, &result, err);
     if (status == FL_OK) {
-        status = keep_verdict(judge, &result, goes_on, feeding.read, out, err);
+        status = keep_verdict(judge, &result, goes_on, feeding.own, out, err);
     }
     if (status == FL_OK && !goes_on && !(out->is_unknown && judge->asks_later)) {
         fl_pipeline_keep(&result);

@@ -187,6 +187,29 @@ def test_answers(case):
         s.stop()
 
 
+def test_kernel_of_the_node(case):
+    """The job's own log only knows that a peer stopped to answer; the node's kernel knows why."""
+    s = Service(case)
+    job = "".join("[rank%d]: step %d loss 2.%d\n" % (r, i, i % 10) for i in range(20) for r in (0, 1))
+    job += ("[rank0]:[E301 10:30:00.000000000 ProcessGroupNCCL.cpp:629] [Rank 0] Watchdog caught collective operation timeout: "
+            "WorkNCCL(SeqNum=41, OpType=ALLREDUCE, NumelIn=1, NumelOut=1, Timeout(ms)=600000) ran for 600031 milliseconds before timing out.\n")
+    journal = (b"__REALTIME_TIMESTAMP=%d\n_HOSTNAME=gpu-a17\n_TRANSPORT=kernel\nMESSAGE=NVRM: Xid (PCI:0000:87:00): 79, pid=4711, "
+               b"name=python3, GPU has fallen off the bus.\n\n" % int((time.time() - 5) * 1e6))
+    try:
+        s.ask("POST", "/api/v1/ingest?job=hang&node=gpu-a17.example", job.encode(), Content_Type="text/plain")
+        before = s.ask("GET", "/api/v1/jobs/hang?wait=10")[1]["verdict"]
+        s.ask("POST", "/upload", journal, Content_Type="application/vnd.fdo.journal")
+        s.ask("POST", "/api/v1/jobs/hang/end")
+        after = s.ask("GET", "/api/v1/jobs/hang?wait=10")[1]
+        case.check(before["cause"] == "nccl_timeout", "before: %r" % before["cause"])
+        told = after["verdict"]
+        case.check(after["final"] and told["cause"] not in (None, "nccl_timeout") and "Xid" in told["evidence"][0]["text"], "after: %r %r" % (told["cause"], told["evidence"][:1]))
+        case.check(told["evidence"] and told["evidence"][0]["file"] == "node.gpu-a17/kernel" and told["faulty"]["node"], "where: %r" % told["faulty"])
+        case.check(after["pending"] is False, "its own bytes are judged")
+    finally:
+        s.stop()
+
+
 def test_backup_while_it_runs(case):
     s = Service(case)
     try:
