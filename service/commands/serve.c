@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { REST_S = 60, WATCHDOG_S = 5 };
+enum { REST_S = 60, KEEP_DAYS = 30, KEEP_GB = 50, TICK_S = 5 };
 
 struct options {
     struct fl_serve_options serve;
@@ -54,7 +54,7 @@ static void reload(struct fl_serve *serve)
 
 static void serve_until_told(struct fl_serve *serve, const sigset_t *signals)
 {
-    const struct timespec tick = {.tv_sec = WATCHDOG_S};
+    const struct timespec tick = {.tv_sec = TICK_S};
     for (;;) {
         int got = sigtimedwait(signals, NULL, &tick);
         if (got == SIGHUP) {
@@ -62,6 +62,7 @@ static void serve_until_told(struct fl_serve *serve, const sigset_t *signals)
         } else if (got == SIGTERM || got == SIGINT) {
             return;
         }
+        fl_serve_tick(serve);
         fl_notify("WATCHDOG=1");
     }
 }
@@ -93,7 +94,8 @@ static int run(struct fl_config *config, struct options *o)
 
 int fl_cmd_serve(int argc, char **argv)
 {
-    struct options o = {.serve = {.listen = "127.0.0.1:8765", .rest_s = REST_S}};
+    struct options o = {.serve = {.listen = "127.0.0.1:8765", .rest_s = REST_S,
+                                .keep_days = KEEP_DAYS, .keep_gb = KEEP_GB}};
     const struct fl_opt options[] = {
         {"listen", 'l', FL_OPT_TEXT, "ADDRESS:PORT", "where (default 127.0.0.1:8765)", &o.serve.listen},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (jobs, incidents, rules, tokens)", &o.state},
@@ -101,6 +103,9 @@ int fl_cmd_serve(int argc, char **argv)
          &o.serve.insecure},
         {"rest", 0, FL_OPT_INT, "SECONDS",
          "a job without a new line for so long is judged for good (default 60)", &o.serve.rest_s},
+        {"keep-days", 0, FL_OPT_INT, "N", "logs of jobs that rest are kept so long (default 30)",
+         &o.serve.keep_days},
+        {"keep-gb", 0, FL_OPT_INT, "N", "... and only so much of them (default 50)", &o.serve.keep_gb},
         {"base-url", 0, FL_OPT_TEXT, "URL", "OpenAI-compatible endpoint for unknown failures", &o.base_url},
         {"model", 0, FL_OPT_TEXT, "NAME", "model to ask there", &o.model},
     };

@@ -358,6 +358,29 @@ enum fl_status fl_serve_reload(struct fl_serve *s, struct fl_err *err)
     return status == FL_OK ? fl_books_reload(s->books, err) : status;
 }
 
+struct trimming {
+    struct fl_write write;
+    int64_t bytes;
+    int64_t since_ms;
+    bool trimmed;
+};
+
+static enum fl_status run_trim(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
+{
+    struct trimming *t = (struct trimming *)(void *)((char *)write - offsetof(struct trimming, write));
+    return fl_jobs_trim(jobs, t->bytes, t->since_ms, &t->trimmed, err);
+}
+
+void fl_serve_tick(struct fl_serve *s)
+{
+    struct fl_err err = {0};
+    struct trimming t = {.write = {.run = run_trim}, .bytes = (int64_t)s->o.keep_gb * 1000000000,
+                         .since_ms = fl_clock_wall_ms() - (int64_t)s->o.keep_days * 86400000};
+    if (fl_writer_do(s->writer, &t.write, &err) != FL_OK) {
+        fl_log(FL_LOG_WARN, "old logs are not forgotten: %s", err.msg);
+    }
+}
+
 void fl_serve_stop(struct fl_serve *s)
 {
     if (!s) {

@@ -14,6 +14,8 @@ struct fl_serve_options {
     const char *listen;
     bool insecure; /* no tokens, though others can reach it */
     int rest_s;    /* a job without news for so long is judged for good */
+    int keep_days; /* logs of jobs that rest are kept so long ... */
+    int keep_gb;   /* ... and only so much of them (10^9 bytes, before packing) */
 };
 
 /* FL_DENIED: it would be open to others; FL_CONFLICT: another one has the state folder. */
@@ -22,5 +24,7 @@ enum fl_status fl_serve_start(const struct fl_serve_options *options, struct fl_
 int fl_serve_port(const struct fl_serve *serve);
 /* Tokens and rules anew. What cannot be read leaves the old ones in force. */
 enum fl_status fl_serve_reload(struct fl_serve *serve, struct fl_err *err) FL_MUST_USE;
+/* To be called every few seconds: forgets logs that are not to be kept any longer. */
+void fl_serve_tick(struct fl_serve *serve);
 /* What came in is answered and written first. */
 void fl_serve_stop(struct fl_serve *serve);

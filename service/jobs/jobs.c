@@ -470,29 +470,20 @@ enum fl_status fl_jobs_forget(struct fl_jobs *jobs, struct fl_str name, struct f
     return status;
 }
 
-enum fl_status fl_jobs_trim(struct fl_jobs *jobs, int64_t bytes, int64_t since_ms, long *jobs_r,
+enum fl_status fl_jobs_trim(struct fl_jobs *jobs, int64_t bytes, int64_t since_ms, bool *trimmed_r,
                             struct fl_err *err)
 {
-    int64_t total = 0;
-    enum fl_status status =
-        fl_db_number(&jobs->db, "SELECT total(bytes) FROM jobs WHERE kept = 1", &total, err);
-    for (*jobs_r = 0; status == FL_OK; ++*jobs_r) {
-        sqlite3_stmt *s = NULL;
-        bool row = false;
-        status = fl_db_prepare(&jobs->db, "SELECT row, bytes, grown FROM jobs WHERE kept = 1"
-                                          " ORDER BY grown LIMIT 1", &s, err);
-        if (status == FL_OK) {
-            status = fl_db_step(&jobs->db, s, &row, err);
-        }
-        int64_t job = row ? sqlite3_column_int64(s, 0) : 0;
-        int64_t size = row ? sqlite3_column_int64(s, 1) : 0;
-        bool old = row && sqlite3_column_int64(s, 2) < since_ms;
-        sqlite3_finalize(s);
-        if (status != FL_OK || !row || (!old && total <= bytes)) {
-            break;
-        }
-        status = drop_logs(jobs, job, err);
-        total -= size;
+    sqlite3_stmt *s = NULL;
+    *trimmed_r = false;
+    enum fl_status status = fl_db_prepare(
+        &jobs->db, "SELECT row FROM jobs WHERE kept = 1 AND (grown < ?1 OR"
+                   " (SELECT total(bytes) FROM jobs WHERE kept = 1) > ?2) ORDER BY grown LIMIT 1", &s, err);
+    if (status == FL_OK) {
+        sqlite3_bind_int64(s, 1, since_ms);
+        sqlite3_bind_int64(s, 2, bytes);
+        status = fl_db_step(&jobs->db, s, trimmed_r, err);
     }
-    return status;
+    int64_t job = *trimmed_r ? sqlite3_column_int64(s, 0) : 0;
+    sqlite3_finalize(s);
+    return status == FL_OK && *trimmed_r ? drop_logs(jobs, job, err) : status;
 }

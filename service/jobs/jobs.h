@@ -78,10 +78,10 @@ enum fl_status fl_jobs_judge(struct fl_jobs *jobs, int64_t job, const struct fl_
 
 enum fl_status fl_jobs_forget(struct fl_jobs *jobs, struct fl_str job, struct fl_err *err) FL_MUST_USE;
 
-/* Forgets logs (not jobs nor verdicts) of the jobs that rested longest until all have at most `bytes`
- * together, and all that rested since `since_ms`. */
-enum fl_status fl_jobs_trim(struct fl_jobs *jobs, int64_t bytes, int64_t since_ms,
-                            long *jobs_r, struct fl_err *err) FL_MUST_USE;
+/* Forgets the log (not the verdicts) of the job that rested longest, if all logs together have more than
+ * `bytes`, or it has rested since `since_ms`. *trimmed_r: there was one. */
+enum fl_status fl_jobs_trim(struct fl_jobs *jobs, int64_t bytes, int64_t since_ms, bool *trimmed_r,
+                            struct fl_err *err) FL_MUST_USE;
 
 /* ---- reading ---- */
 
