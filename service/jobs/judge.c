@@ -15,6 +15,7 @@ struct feeding {
     struct fl_job *job;
     struct fl_feed *feed;
     int64_t read;
+    int64_t seen; /* with those that were trimmed away */
 };
 
 static enum fl_status push(void *ctx, struct fl_str bytes, struct fl_err *err)
@@ -42,6 +43,7 @@ static enum fl_status feed_stream(void *ctx, const struct fl_jobs_stream *stream
         return status;
     }
     set_origin(f, stream);
+    f->seen += stream->bytes;
     status = fl_jobs_text(f->judge->jobs, stream->row, 0, stream->bytes, push, f, err);
     enum fl_status closed = fl_feed_close(f->feed, NULL, err);
     return status == FL_OK ? closed : status;
@@ -136,7 +138,7 @@ enum fl_status fl_judge_job(const struct fl_judge *judge, int64_t job, bool goes
     struct fl_result result;
     status = fl_pipeline_run(&request, &result, err);
     if (status == FL_OK) {
-        status = keep_verdict(judge, &result, goes_on, feeding.read, out, err);
+        status = keep_verdict(judge, &result, goes_on, feeding.seen, out, err);
     }
     if (status == FL_OK && !goes_on && !(out->is_unknown && judge->asks_later)) {
         fl_pipeline_keep(&result);
