@@ -173,8 +173,14 @@ static enum fl_status write_job(struct fl_serve *s, struct fl_http_request *r, s
     return status;
 }
 
-/* Answers with what is known now. */
-static void answer_job(void *ctx, struct fl_http_request *r)
+/* There is more than its verdict has seen. */
+static bool is_behind(const struct fl_jobs_row *job)
+{
+    return job->last.judged < job->bytes || (job->ended && !job->last.final && job->bytes > 0);
+}
+
+/* Answers with what is known now, if that is all that came or nothing else will. */
+static bool answer_job(void *ctx, struct fl_http_request *r, bool last)
 {
     struct fl_serve *s = ctx;
     struct fl_err err = {0};
@@ -183,7 +189,8 @@ static void answer_job(void *ctx, struct fl_http_request *r)
     fl_arena_init(&arena, ARENA);
     pthread_mutex_lock(&s->reading);
     enum fl_status status = fl_jobs_get(s->read_jobs, r->segment[0], &arena, &job, &err);
-    if (status == FL_OK) {
+    bool ready = last || status != FL_OK || !is_behind(&job);
+    if (status == FL_OK && ready) {
         status = write_job(s, r, &arena, &job, &err);
     }
     pthread_mutex_unlock(&s->reading);
@@ -193,27 +200,32 @@ static void answer_job(void *ctx, struct fl_http_request *r)
         fl_reply_failed(r, status, &err);
     }
     fl_arena_free(&arena);
+    return ready;
 }
 
 /* ?wait=SECONDS: for the verdict on all that has come so far. */
 void fl_api_job(struct fl_serve *s, struct fl_http_request *r)
 {
-    struct fl_arena arena;
-    struct fl_jobs_row job;
     long wait_s = number_arg(r, "wait", -1);
-    fl_arena_init(&arena, ARENA);
-    pthread_mutex_lock(&s->reading);
-    enum fl_status status = fl_jobs_get(s->read_jobs, r->segment[0], &arena, &job, NULL);
-    pthread_mutex_unlock(&s->reading);
-    fl_arena_free(&arena);
-    bool behind = status == FL_OK && (job.last.judged < job.bytes || (job.ended && !job.last.final));
-    int64_t wait_ms = wait_s < 0 ? (job.revision == 0 ? FIRST_WAIT_MS : 0)
-                                 : (wait_s < WAIT_MOST_S ? wait_s : WAIT_MOST_S) * 1000;
-    if (behind && wait_ms > 0) {
-        fl_hub_wait(s->hub, r, job.row, wait_ms, answer_job, s);
-        fl_triage_wanted(s->triage, job.row);
-    } else {
-        answer_job(s, r);
+    for (;;) {
+        struct fl_arena arena;
+        struct fl_jobs_row job = {.row = 0};
+        uint64_t told = fl_hub_told(s->hub); /* before the job is read */
+        fl_arena_init(&arena, ARENA);
+        pthread_mutex_lock(&s->reading);
+        enum fl_status status = fl_jobs_get(s->read_jobs, r->segment[0], &arena, &job, NULL);
+        pthread_mutex_unlock(&s->reading);
+        fl_arena_free(&arena);
+        int64_t wait_ms = wait_s < 0 ? (job.revision == 0 ? FIRST_WAIT_MS : 0)
+                                     : (wait_s < WAIT_MOST_S ? wait_s : WAIT_MOST_S) * 1000;
+        if (status != FL_OK || !is_behind(&job) || wait_ms == 0) {
+            answer_job(s, r, true);
+            return;
+        }
+        if (fl_hub_wait(s->hub, r, job.row, wait_ms, told, answer_job, s)) {
+            fl_triage_wanted(s->triage, job.row);
+            return;
+        }
     }
 }
 
@@ -336,9 +348,14 @@ void fl_api_job_end(struct fl_serve *s, struct fl_http_request *r)
     if (!body) {
         return;
     }
-    struct noting note = {.write = {.run = run_note, .bytes = r->body.n},
+    struct fl_buf facts; /* as we write JSON, whatever the body's looks like */
+    struct fl_jw w;
+    fl_buf_init(&facts, 2 * FL_HTTP_BODY);
+    fl_jw_init(&w, &facts, false);
+    fl_jw_json(&w, body);
+    struct noting note = {.write = {.run = run_note, .bytes = facts.n},
                           .job = r->segment[0],
-                          .facts = fl_buf_str(&r->body)};
+                          .facts = fl_buf_str(&facts)};
     if (fl_serve_write(s, r, &note.write)) {
         fl_arena_init(&arena, ARENA);
         pthread_mutex_lock(&s->reading);
@@ -350,6 +367,7 @@ void fl_api_job_end(struct fl_serve *s, struct fl_http_request *r)
         }
         fl_reply_empty(r, MHD_HTTP_NO_CONTENT);
     }
+    fl_buf_free(&facts);
     fl_json_free(body);
 }
 

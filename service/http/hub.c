@@ -31,7 +31,7 @@ struct waiting {
     struct fl_http_request *request;
     int64_t job;
     int64_t until;
-    void (*ready)(void *ctx, struct fl_http_request *request);
+    fl_hub_ready ready;
     void *ctx;
 };
 
@@ -40,7 +40,9 @@ struct fl_hub {
     pthread_cond_t wake;
     pthread_t thread;
     struct event events[FL_HUB_KEPT];
+    uint64_t base; /* ids of this run are above it */
     uint64_t last;
+    uint64_t told; /* news of jobs */
     struct listener *listeners;
     size_t listeners_n;
     struct waiting *waiting;
@@ -56,11 +58,28 @@ static void wake_listener(struct listener *l)
     }
 }
 
+/* Back among those who wait; false: there was news meanwhile, or it is all over. */
+static bool wait_on(struct fl_hub *hub, struct waiting *w, uint64_t *told, bool *all)
+{
+    pthread_mutex_lock(&hub->mutex);
+    bool waits = hub->told == *told && !hub->closed;
+    if (waits) {
+        w->next = hub->waiting;
+        hub->waiting = w;
+    }
+    *told = hub->told;
+    *all = *all || hub->closed;
+    pthread_mutex_unlock(&hub->mutex);
+    return waits;
+}
+
 /* Takes those out who are to go; without the mutex, `ready` is called for each. */
 static void let_go(struct fl_hub *hub, bool all, int64_t job, int64_t now)
 {
     struct waiting *going = NULL;
+    uint64_t told = 0;
     pthread_mutex_lock(&hub->mutex);
+    hub->told += job >= 0;
     for (struct waiting **at = &hub->waiting; *at;) {
         struct waiting *w = *at;
         if (all || w->job == job || now >= w->until) {
@@ -71,13 +90,21 @@ static void let_go(struct fl_hub *hub, bool all, int64_t job, int64_t now)
             at = &w->next;
         }
     }
+    told = hub->told;
     pthread_mutex_unlock(&hub->mutex);
     while (going) {
         struct waiting *w = going;
         going = w->next;
-        w->ready(w->ctx, w->request);
-        fl_http_wake(w->request);
-        free(w);
+        while (!w->ready(w->ctx, w->request, all || now >= w->until)) {
+            if (wait_on(hub, w, &told, &all)) {
+                w = NULL;
+                break;
+            }
+        }
+        if (w) {
+            fl_http_wake(w->request);
+            free(w);
+        }
     }
 }
 
@@ -111,6 +138,7 @@ enum fl_status fl_hub_start(struct fl_hub **out, struct fl_err *err)
     if (!hub) {
         return fl_fail(err, FL_NOMEM, "no memory for events");
     }
+    hub->last = hub->base = (uint64_t)fl_clock_wall_ms(); /* ids grow from run to run */
     pthread_mutex_init(&hub->mutex, NULL);
     pthread_condattr_init(&how);
     pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
@@ -222,8 +250,9 @@ void fl_hub_stream(struct fl_hub *hub, struct fl_http_request *r)
     bool room = l && hub->listeners_n < FL_HUB_STREAMS && !hub->closed;
     if (room) {
         uint64_t seen = from ? strtoull(from, NULL, 10) : hub->last;
+        seen = seen < hub->base || seen > hub->last ? hub->base : seen; /* of another run: all of this one */
         *l = (struct listener){.next = hub->listeners, .hub = hub, .request = r,
-                               .seen = seen < hub->last ? seen : hub->last};
+                               .seen = seen};
         hub->listeners = l;
         hub->listeners_n++;
     }
@@ -241,12 +270,13 @@ void fl_hub_stream(struct fl_hub *hub, struct fl_http_request *r)
     r->own = l;
 }
 
-void fl_hub_wait(struct fl_hub *hub, struct fl_http_request *r, int64_t job, int64_t wait_ms,
-                 void (*ready)(void *ctx, struct fl_http_request *request), void *ctx)
+bool fl_hub_wait(struct fl_hub *hub, struct fl_http_request *r, int64_t job, int64_t wait_ms,
+                 uint64_t told, fl_hub_ready ready, void *ctx)
 {
     struct waiting *w = malloc(sizeof *w);
     pthread_mutex_lock(&hub->mutex);
-    bool waits = w && !hub->closed;
+    bool news = hub->told != told;
+    bool waits = w && !hub->closed && !news;
     if (waits) {
         fl_http_later(r);
         *w = (struct waiting){hub->waiting, r, job, fl_clock_mono_ms() + wait_ms, ready, ctx};
@@ -255,8 +285,19 @@ void fl_hub_wait(struct fl_hub *hub, struct fl_http_request *r, int64_t job, int
     pthread_mutex_unlock(&hub->mutex);
     if (!waits) {
         free(w);
-        ready(ctx, r);
     }
+    if (!waits && !news) {
+        ready(ctx, r, true);
+    }
+    return !news;
+}
+
+uint64_t fl_hub_told(struct fl_hub *hub)
+{
+    pthread_mutex_lock(&hub->mutex);
+    uint64_t told = hub->told;
+    pthread_mutex_unlock(&hub->mutex);
+    return told;
 }
 
 void fl_hub_news(struct fl_hub *hub, int64_t job)

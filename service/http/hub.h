@@ -22,9 +22,14 @@ void fl_hub_publish(struct fl_hub *hub, const char *type, struct fl_str data);
 /* The answer is the stream of what happens from now on (or from Last-Event-ID on). */
 void fl_hub_stream(struct fl_hub *hub, struct fl_http_request *request);
 
-/* `ready` is called, once, when there is news of the job, or after wait_ms; it fills in the answer. */
-void fl_hub_wait(struct fl_hub *hub, struct fl_http_request *request, int64_t job, int64_t wait_ms,
-                 void (*ready)(void *ctx, struct fl_http_request *request), void *ctx);
+/* Fills in the answer; false: it is not what is waited for, and `last` is false. */
+typedef bool (*fl_hub_ready)(void *ctx, struct fl_http_request *request, bool last);
+
+/* `ready` is called when there is news of the job until it says true, and for the last time after wait_ms.
+ * false: there was news (of any job) since fl_hub_told said `told`; look again at what you know. */
+bool fl_hub_wait(struct fl_hub *hub, struct fl_http_request *request, int64_t job, int64_t wait_ms,
+                 uint64_t told, fl_hub_ready ready, void *ctx);
+uint64_t fl_hub_told(struct fl_hub *hub);
 void fl_hub_news(struct fl_hub *hub, int64_t job);
 
 size_t fl_hub_streams(struct fl_hub *hub);

@@ -54,11 +54,12 @@ const struct fl_route fl_routes[] = {
 };
 const size_t fl_routes_n = sizeof fl_routes / sizeof *fl_routes;
 
-static struct fl_str next_segment(struct fl_str *path)
+static struct fl_str next_segment(struct fl_str *path, bool *more_r)
 {
     const char *slash = memchr(path->p, '/', path->n);
     struct fl_str segment = {path->p, slash ? (size_t)(slash - path->p) : path->n};
     *path = fl_str_skip(*path, segment.n + (slash != NULL));
+    *more_r = slash != NULL;
     return segment;
 }
 
@@ -67,16 +68,21 @@ static bool matches(const char *pattern, struct fl_http_request *r)
     struct fl_str want = fl_str_of(pattern);
     struct fl_str path = r->path;
     size_t n = 0;
-    while (want.n && path.n) {
-        struct fl_str a = next_segment(&want);
-        struct fl_str b = next_segment(&path);
+    bool more = true;
+    while (more) {
+        struct fl_str a = next_segment(&want, &more);
+        bool further = false;
+        struct fl_str b = next_segment(&path, &further);
         if (fl_str_eq(a, FL_LIT("{}")) && b.n && n < FL_HTTP_SEGMENTS) {
             r->segment[n++] = b;
         } else if (!fl_str_eq(a, b)) {
             return false;
         }
+        if (more != further) {
+            return false;
+        }
     }
-    return want.n == 0 && path.n == 0;
+    return true;
 }
 
 const struct fl_route *fl_route_find(struct fl_http_request *r, bool *others_r)

@@ -86,6 +86,7 @@ static void check_token(struct fl_serve *s, struct fl_http_request *r, unsigned 
     pthread_mutex_lock(&s->tokens_mutex);
     const struct fl_token *token = text.n ? fl_tokens_find(&s->tokens, text) : NULL;
     r->scopes = token ? token->scopes : 0;
+    snprintf(r->token, sizeof r->token, "%s", token ? token->name : "");
     pthread_mutex_unlock(&s->tokens_mutex);
     if (!token) {
         if (text.n && r->guarded) {
@@ -101,12 +102,13 @@ static void check_token(struct fl_serve *s, struct fl_http_request *r, unsigned 
     }
 }
 
-static bool has_tokens(struct fl_serve *s)
+/* Where others can reach it, the last token that goes does not open it. */
+static bool wants_token(struct fl_serve *s)
 {
     pthread_mutex_lock(&s->tokens_mutex);
     bool any = s->tokens.n > 0;
     pthread_mutex_unlock(&s->tokens_mutex);
-    return any;
+    return any || (!s->is_local && !s->o.insecure);
 }
 
 static void on_head(void *ctx, struct fl_http_request *r)
@@ -114,11 +116,14 @@ static void on_head(void *ctx, struct fl_http_request *r)
     struct fl_serve *s = ctx;
     bool others = false;
     const struct fl_route *route = fl_route_find(r, &others);
+    r->known = true;
     atomic_fetch_add(&s->requests, 1);
-    if (!route) {
+    if (!atomic_load(&s->ready)) {
+        fl_reply_problem(r, 503, "starting or stopping; try again in a second");
+    } else if (!route) {
         fl_reply_problem(r, others ? 405 : 404,
                          others ? "this address takes other methods" : "there is nothing here");
-    } else if (route->scope && has_tokens(s)) {
+    } else if (route->scope && wants_token(s)) {
         check_token(s, r, route->scope);
     } else if (route->scope && !s->o.insecure && is_foreign_page(r)) {
         fl_reply_problem(r, 403, "pages of other sites may not ask this service");
@@ -151,7 +156,9 @@ static void on_done(void *ctx, const struct fl_http_request *r, double seconds)
     fl_log(bad ? FL_LOG_WARN : FL_LOG_DEBUG, "request=%s trace=%s %s %s status=%u seconds=%.3f%s%.200s", r->id,
            *r->trace ? r->trace : "-", r->method, r->path.p, r->status, seconds, bad ? ": " : "",
            bad ? fl_buf_text(&r->answer) : "");
-    atomic_fetch_sub(&s->requests, 1);
+    if (r->known) {
+        atomic_fetch_sub(&s->requests, 1);
+    }
 }
 
 /* ---- a verdict ---- */
@@ -266,9 +273,8 @@ static enum fl_status load_tokens(struct fl_serve *s, struct fl_err *err)
 /* Never open to others by mistake. */
 static enum fl_status check_open(struct fl_serve *s, struct fl_err *err)
 {
-    bool local = false;
-    enum fl_status status = fl_http_is_local(s->o.listen, &local, err);
-    if (status == FL_OK && !local && !s->o.insecure && s->tokens.n == 0) {
+    enum fl_status status = fl_http_is_local(s->o.listen, &s->is_local, err);
+    if (status == FL_OK && !s->is_local && !s->o.insecure && s->tokens.n == 0) {
         status = fl_fail(err, FL_DENIED, "--listen %s: others could reach this address, and there is no"
                                          " token. Make one (faultline token add NAME --scope ingest), or"
                                          " say --insecure", s->o.listen);
@@ -393,6 +399,7 @@ void fl_serve_stop(struct fl_serve *s)
     if (s->hub) {
         fl_hub_close(s->hub);
     }
+    /* A request that comes from now on is refused (on_head); what it may touch meanwhile is freed last. */
     int64_t until = fl_clock_mono_ms() + STOP_WAIT_MS;
     while (s->server && atomic_load(&s->requests) > 0 && fl_clock_mono_ms() < until) {
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
@@ -400,6 +407,8 @@ void fl_serve_stop(struct fl_serve *s)
     fl_triage_stop(s->triage);
     fl_writer_stop(s->writer); /* who waits for it is answered */
     fl_http_stop(s->server);
+    fl_triage_free(s->triage);
+    fl_writer_free(s->writer);
     fl_hub_free(s->hub);
     fl_counters_free(s->counters);
     fl_incidents_close(s->incidents);

@@ -31,9 +31,10 @@ static enum fl_status resolve(const char *listen, struct addrinfo **out, struct 
 {
     char host[256];
     const char *colon = strrchr(listen, ':');
+    char *end = NULL;
     const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     size_t n = colon ? (size_t)(colon - listen) : sizeof host;
-    if (!colon || n >= sizeof host || !colon[1]) {
+    if (!colon || n >= sizeof host || strtoul(colon + 1, &end, 10) > 65535 || *end || !fl_is_digit(colon[1])) {
         return fl_fail(err, FL_USAGE, "--listen %s: give ADDRESS:PORT, such as 127.0.0.1:8080", listen);
     }
     memcpy(host, listen, n);

@@ -33,7 +33,8 @@ struct fl_http_request {
     char id[64]; /* of the request, for logs: its own, or one made here */
     char trace[64]; /* traceparent, or "" */
     unsigned scopes; /* what its token allows */
-    const char *token; /* its name, or NULL */
+    char token[128]; /* its name, or "" */
+    bool known; /* to the handlers: they were given its head */
 
     unsigned status; /* of the answer; 0: none yet */
     const char *type;

@@ -30,6 +30,7 @@ struct fl_serve {
     atomic_bool ready;
     atomic_bool reads_signals;
     atomic_long requests; /* in hand */
+    bool is_local;        /* others cannot reach it */
 };
 
 /* A request with a path that a route has: its handler fills in the answer or calls fl_http_later. */

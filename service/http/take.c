@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { RECEIPT = 200, UNPACKED = 64 << 20 };
+enum { RECEIPT = 256, BULK_ITEMS = 200000, UNPACKED = 64 << 20 };
 
 struct taking {
     struct fl_write write;
@@ -24,6 +24,7 @@ struct taking {
     size_t parts_n;
     char receipt[RECEIPT];
     bool ends;
+    bool placed; /* its one part is the body as it is */
     size_t bytes;
 };
 
@@ -103,7 +104,8 @@ static void acknowledge(struct taking *t)
         fl_reply_json(r, MHD_HTTP_OK, &w);
         fl_http_set(r, "X-Elastic-Product", "Elasticsearch");
         fl_buf_add_text(&r->answer, "{\"took\":1,\"errors\":false,\"items\":[");
-        for (long i = 0; i < fl_push_accepted(t->push) + fl_push_rejected(t->push); i++) {
+        long items = fl_push_accepted(t->push) + fl_push_rejected(t->push);
+        for (long i = 0; items <= BULK_ITEMS && i < items; i++) { /* no shipper sends more at once */
             fl_buf_add_text(&r->answer, i ? ",{\"index\":{\"status\":201}}" : "{\"index\":{\"status\":201}}");
         }
         fl_buf_add_text(&r->answer, "]}");
@@ -111,7 +113,7 @@ static void acknowledge(struct taking *t)
     case FL_PUSH_AT_INGEST:
         fl_reply_json(r, MHD_HTTP_OK, &w);
         fl_jw_begin(&w, '{');
-        fl_jw_key_int(&w, "accepted", fl_push_accepted(t->push));
+        fl_jw_key_int(&w, "accepted", t->placed ? t->parts[0].lines : fl_push_accepted(t->push));
         fl_jw_key_int(&w, "rejected", fl_push_rejected(t->push));
         fl_jw_key(&w, "jobs");
         fl_jw_begin(&w, '[');
@@ -131,7 +133,7 @@ static void count(struct taking *t)
     const struct fl_counter_label label = {"protocol", protocols[t->path]};
     struct fl_counters *m = t->serve->counters;
     fl_counters_add(m, "faultline_ingest_bytes_total", &label, 1, (double)t->bytes);
-    fl_counters_add(m, "faultline_ingest_lines_total", &label, 1, (double)fl_push_lines(t->push));
+    fl_counters_add(m, "faultline_ingest_lines_total", &label, 1, (double)(t->placed ? t->parts[0].lines : fl_push_lines(t->push)));
     fl_counters_add(m, "faultline_ingest_rejected_total", &label, 1, (double)fl_push_rejected(t->push));
 }
 
@@ -194,17 +196,32 @@ static struct fl_push_given given_of(const struct fl_http_request *r)
     return given;
 }
 
+/* The same key or body for another job or stream is another push. */
+static uint64_t hash_given(const struct fl_http_request *r)
+{
+    static const char *const names[] = {"job", "stream", "rank", "node"};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = fl_http_arg(r, names[i]);
+        hash = fl_hash(fl_str_of(text ? text : ""), hash + i + 1);
+    }
+    return hash;
+}
+
 /* A client that did not see the answer sends the same again. Where it names its push, or each line has its
  * own time, it is known by that. */
 static void set_receipt(struct taking *t, struct fl_str body)
 {
     struct fl_http_request *r = t->request;
     const char *key = fl_http_header(r, "Idempotency-Key");
+    uint64_t whose = hash_given(r);
     if (key && *key) {
-        snprintf(t->receipt, sizeof t->receipt, "key %s %s", r->token ? r->token : "", key);
+        snprintf(t->receipt, sizeof t->receipt, "key %s %016llx %zx %016llx%016llx", r->token,
+                 (unsigned long long)whose, strlen(key), (unsigned long long)fl_hash(fl_str_of(key), 1),
+                 (unsigned long long)fl_hash(fl_str_of(key), 2));
     } else if (t->path == FL_PUSH_AT_LOKI || t->path == FL_PUSH_AT_OTLP || t->path == FL_PUSH_AT_JOURNAL) {
-        snprintf(t->receipt, sizeof t->receipt, "%s %zx %016llx%016llx", protocols[t->path], body.n,
-                 (unsigned long long)fl_hash(body, 1), (unsigned long long)fl_hash(body, 2));
+        snprintf(t->receipt, sizeof t->receipt, "%s %016llx %zx %016llx%016llx", protocols[t->path],
+                 (unsigned long long)whose, body.n, (unsigned long long)fl_hash(body, 1), (unsigned long long)fl_hash(body, 2));
     }
 }
 
@@ -231,24 +248,26 @@ static enum fl_status make_parts(struct taking *t, struct fl_err *err)
     return FL_OK;
 }
 
-/* ?offset=N: these very bytes, from there on; what a stream is called is not in them. */
+/* ?offset=N: these very bytes, from there on (NULL: at the end); what a stream is called is not in them. */
 static enum fl_status place_bytes(struct taking *t, const char *offset, struct fl_str body,
                                   struct fl_err *err)
 {
     char *end = NULL;
     errno = 0;
-    long long at = strtoll(offset, &end, 10);
-    if (errno || *end || end == offset || at < 0) {
+    long long at = offset ? strtoll(offset, &end, 10) : -1;
+    if (offset && (errno || *end || end == offset || at < 0)) {
         return fl_fail(err, FL_USAGE, "offset=%.40s: give the number of bytes of the stream before these",
                        offset);
     }
     enum fl_status status = fl_push_text(FL_LIT("\n"), t->push, err);
     if (status == FL_OK) {
+        free(t->parts);
         status = make_parts(t, err);
     }
     if (status == FL_OK && t->parts_n == 1) {
         t->parts[0].text = body;
         t->parts[0].offset = at;
+        t->placed = true;
         t->parts[0].lines = 0;
         for (size_t i = 0; i < body.n; i++) {
             t->parts[0].lines += body.p[i] == '\n';
@@ -299,7 +318,12 @@ static enum fl_status decode(struct taking *t, struct fl_err *err)
         return FL_USAGE;
     }
     status = how(body, t->push, err);
-    return status == FL_OK ? make_parts(t, err) : status;
+    if (status == FL_OK) {
+        status = make_parts(t, err);
+    }
+    /* An end without a line is one, too. */
+    return status == FL_OK && t->parts_n == 0 && t->ends && given.job.n ? place_bytes(t, NULL, FL_LIT(""), err)
+                                                                       : status;
 }
 
 static void take(struct fl_serve *s, struct fl_http_request *r, enum fl_push_path path)

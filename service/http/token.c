@@ -90,6 +90,9 @@ enum fl_status fl_tokens_load(const char *state_dir, struct fl_tokens *out, stru
         status = fl_json_parse(fl_buf_str(&text), path, &root, err);
     }
     const fl_json *list = fl_json_get(root, "tokens");
+    if (status == FL_OK && !fl_json_is_array(list)) { /* no tokens may mean: open to all of this machine */
+        status = fl_fail(err, FL_SYNTAX, "%s: has no list \"tokens\"", path);
+    }
     out->list = fl_arena_alloc(&out->arena, (fl_json_count(list) + 1) * sizeof *out->list);
     if (status == FL_OK && !out->list) {
         status = fl_fail(err, FL_NOMEM, "no memory for tokens");

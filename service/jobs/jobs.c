@@ -149,6 +149,7 @@ static enum fl_status find_job(struct fl_jobs *jobs, struct fl_str name, struct 
 struct stream_now {
     int64_t row;
     int64_t bytes;
+    bool shared; /* "overflow", in place of its own: offsets mean nothing there */
 };
 
 static enum fl_status new_stream(struct fl_jobs *jobs, const struct fl_jobs_part *part,
@@ -165,7 +166,7 @@ static enum fl_status new_stream(struct fl_jobs *jobs, const struct fl_jobs_part
         fl_db_bind(s, 3, part->node);
         sqlite3_bind_int64(s, 4, part->rank);
         status = step_once(jobs, s, NULL, err);
-        *out = (struct stream_now){sqlite3_last_insert_rowid(jobs->db.sql), 0};
+        *out = (struct stream_now){.row = sqlite3_last_insert_rowid(jobs->db.sql)};
     }
     if (status == FL_OK) {
         status = kept(jobs, FL_JOBS_STREAM_COUNT, "UPDATE jobs SET streams = streams + 1 WHERE row = ?",
@@ -193,15 +194,18 @@ static enum fl_status find_stream(struct fl_jobs *jobs, const struct fl_jobs_par
     sqlite3_bind_int64(s, 1, job->row);
     fl_db_bind(s, 2, name);
     status = step_once(jobs, s, &row, err);
-    *out = (struct stream_now){row ? sqlite3_column_int64(s, 0) : 0,
-                               row ? sqlite3_column_int64(s, 1) : 0};
+    *out = (struct stream_now){.row = row ? sqlite3_column_int64(s, 0) : 0,
+                               .bytes = row ? sqlite3_column_int64(s, 1) : 0};
     sqlite3_reset(s);
     if (status != FL_OK || row) {
         return status;
     }
-    return job->streams >= FL_JOBS_STREAMS && !fl_str_eq(name, overflow)
-               ? find_stream(jobs, part, overflow, job, out, err)
-               : new_stream(jobs, part, name, job->row, out, err);
+    if (job->streams < FL_JOBS_STREAMS || fl_str_eq(name, overflow)) {
+        return new_stream(jobs, part, name, job->row, out, err);
+    }
+    status = find_stream(jobs, part, overflow, job, out, err);
+    out->shared = true;
+    return status;
 }
 
 /* Packs when that saves an eighth or more. */
@@ -283,13 +287,14 @@ static enum fl_status add_part(struct fl_jobs *jobs, struct fl_jobs_part *part,
     if (status == FL_OK) {
         status = find_stream(jobs, part, part->stream, &job, &stream, err);
     }
-    if (status == FL_OK && part->offset > stream.bytes) {
+    int64_t offset = stream.shared ? -1 : part->offset;
+    if (status == FL_OK && offset > stream.bytes) {
         return fl_fail(err, FL_CONFLICT,
                        "the stream holds %lld bytes, so nothing can begin at %lld: send from %lld on",
-                       (long long)stream.bytes, (long long)part->offset, (long long)stream.bytes);
+                       (long long)stream.bytes, (long long)offset, (long long)stream.bytes);
     }
-    if (status == FL_OK && part->offset >= 0 && part->offset < stream.bytes) {
-        int64_t seen = stream.bytes - part->offset;
+    if (status == FL_OK && offset >= 0 && offset < stream.bytes) {
+        int64_t seen = stream.bytes - offset;
         text = fl_str_skip(text, seen < (int64_t)text.n ? (size_t)seen : text.n);
         lines = count_lines(text);
     }
@@ -347,14 +352,19 @@ enum fl_status fl_jobs_note(struct fl_jobs *jobs, struct fl_str name, struct fl_
     if (status == FL_OK) {
         status = kept(jobs, FL_JOBS_NOTE,
                       "UPDATE jobs SET facts = json_patch(facts, ?2), final = final AND NOT ?3,"
-                      " ended = ended OR ?3 WHERE row = ?1",
+                      " ended = ended OR ?3 WHERE row = ?1"
+                      " AND length(json_patch(facts, ?2)) <= ?4",
                       &s, err);
     }
     if (status == FL_OK) {
         sqlite3_bind_int64(s, 1, job.row);
         fl_db_bind(s, 2, facts.n ? facts : FL_LIT("{}"));
         sqlite3_bind_int(s, 3, ended);
+        sqlite3_bind_int(s, 4, FL_JOBS_FACTS);
         status = step_once(jobs, s, NULL, err);
+        if (status == FL_OK && sqlite3_changes(jobs->db.sql) == 0) {
+            status = fl_fail(err, FL_LIMIT, "the facts of a job may have %d bytes", FL_JOBS_FACTS);
+        }
     }
     return status;
 }
@@ -366,7 +376,7 @@ static enum fl_status number_of(struct fl_jobs *jobs, int64_t job, const struct 
     bool row = false;
     enum fl_status status = fl_db_prepare(
         &jobs->db, "SELECT revision + (revision = 0 OR outcome <> ?2 OR cause <> ?3 OR node <> ?4"
-                   " OR rank <> ?5 OR method <> ?6) FROM jobs WHERE row = ?1", &s, err);
+                   " OR rank <> ?5 OR method <> ?6) FROM jobs WHERE row = ?1 AND judged <= ?7", &s, err);
     if (status == FL_OK) {
         sqlite3_bind_int64(s, 1, job);
         fl_db_bind(s, 2, r->outcome);
@@ -374,11 +384,12 @@ static enum fl_status number_of(struct fl_jobs *jobs, int64_t job, const struct 
         fl_db_bind(s, 4, r->node);
         sqlite3_bind_int64(s, 5, r->rank);
         fl_db_bind(s, 6, r->method);
+        sqlite3_bind_int64(s, 7, r->judged);
         status = fl_db_step(&jobs->db, s, &row, err);
     }
     *number_r = row ? (long)sqlite3_column_int64(s, 0) : 0;
     sqlite3_finalize(s);
-    return status == FL_OK && !row ? fl_fail(err, FL_NOTFOUND, "the job is gone") : status;
+    return status == FL_OK && !row ? fl_fail(err, FL_NOTFOUND, "the job is gone, or was judged later") : status;
 }
 
 static enum fl_status keep_document(struct fl_jobs *jobs, int64_t job, long number,

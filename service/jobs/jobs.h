@@ -21,6 +21,7 @@ enum {
     FL_JOBS_CHUNK = 256 * 1024, /* bytes, at most */
     FL_JOBS_RECEIPTS = 200000,  /* the newest are kept */
     FL_JOBS_NAME = 128,
+    FL_JOBS_FACTS = 16 * 1024, /* bytes of a job's, as JSON */
 };
 
 struct fl_jobs;
@@ -51,8 +52,8 @@ struct fl_jobs_part {
 enum fl_status fl_jobs_add(struct fl_jobs *jobs, struct fl_jobs_part *parts, size_t n,
                            struct fl_str receipt, struct fl_err *err) FL_MUST_USE;
 
-/* Makes the job when it is not there; facts is a JSON object whose keys win over those of before. ended:
- * it is over, and will be judged for good. */
+/* Makes the job when it is not there; facts is a JSON object whose keys win over those of before (FL_LIMIT: more
+ * than FL_JOBS_FACTS with them). ended: it is over, and will be judged for good. */
 enum fl_status fl_jobs_note(struct fl_jobs *jobs, struct fl_str job, struct fl_str facts, bool ended,
                             struct fl_err *err) FL_MUST_USE;
 
@@ -72,7 +73,8 @@ struct fl_revision {
     struct fl_str document; /* faultline.verdict/1 */
 };
 
-/* A verdict that says the same as the last one only replaces it; *number_r is the same then. */
+/* A verdict that says the same as the last one only replaces it; *number_r is the same then. One that has seen less
+ * than the last one came too late: FL_NOTFOUND, and nothing changes. */
 enum fl_status fl_jobs_judge(struct fl_jobs *jobs, int64_t job, const struct fl_revision *revision,
                              long *number_r, struct fl_err *err) FL_MUST_USE;
 

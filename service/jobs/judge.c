@@ -24,7 +24,7 @@ struct feeding {
     struct fl_job *job;
     struct fl_feed *feed;
     int64_t read;
-    int64_t own; /* of them, the job's */
+    int64_t seen; /* with those that were trimmed away */
     struct fl_str hosts[HOSTS_MOST];
     size_t hosts_n;
     char host[FL_JOBS_NAME + 8];
@@ -55,6 +55,7 @@ static enum fl_status feed_stream(void *ctx, const struct fl_jobs_stream *stream
         return status;
     }
     set_origin(f, stream);
+    f->seen += stream->bytes;
     status = fl_jobs_text(f->judge->jobs, stream->row, 0, stream->bytes, push, f, err);
     enum fl_status closed = fl_feed_close(f->feed, NULL, err);
     return status == FL_OK ? closed : status;
@@ -118,11 +119,11 @@ static enum fl_status feed_all(void *ctx, struct fl_job *job, struct fl_err *err
     f->job = job;
     enum fl_status status =
         fl_jobs_streams(f->judge->jobs, f->row->row, f->arena, feed_stream, f, err);
-    f->own = f->read;
+    bool any = f->read > 0;
     if (status == FL_OK && !fl_str_starts(f->row->name, FL_LIT("node."))) {
         status = fl_jobs_streams(f->judge->jobs, f->row->row, f->arena, note_host, f, err);
     }
-    return status == FL_OK && f->own == 0
+    return status == FL_OK && !any
                ? fl_fail(err, FL_NOTFOUND, "job %s has no log", f->row->name.p)
                : status;
 }
@@ -205,7 +206,7 @@ enum fl_status fl_judge_job(const struct fl_judge *judge, int64_t job, bool goes
     struct fl_result result;
     status = fl_pipeline_run(&request, &result, err);
     if (status == FL_OK) {
-        status = keep_verdict(judge, &result, goes_on, feeding.own, out, err);
+        status = keep_verdict(judge, &result, goes_on, feeding.seen, out, err);
     }
     if (status == FL_OK && !goes_on && !(out->is_unknown && judge->asks_later)) {
         fl_pipeline_keep(&result);

@@ -192,7 +192,7 @@ static void settle(struct fl_triage *t, const struct waiter *was, bool final, in
     bool failed = status != FL_OK && status != FL_NOTFOUND;
     w->not_before = failed ? now + FAULT_WAIT_MS : 0;
     w->unseen = w->unseen || failed;
-    if (final && !failed && !w->unseen) {
+    if (final && !failed && !w->unseen && w->over == was->over) {
         *w = t->waiters[--t->n];
     }
 }
@@ -284,8 +284,11 @@ static void init_cond(pthread_cond_t *cond)
     pthread_condattr_destroy(&how);
 }
 
-static void free_triage(struct fl_triage *t)
+void fl_triage_free(struct fl_triage *t)
 {
+    if (!t) {
+        return;
+    }
     fl_jobs_close(t->quick_jobs);
     fl_jobs_close(t->asking_jobs);
     pthread_cond_destroy(&t->ask);
@@ -320,7 +323,7 @@ enum fl_status fl_triage_start(const struct fl_triage_options *o, struct fl_tria
         status = fl_jobs_list(t->quick_jobs, &waiting, add_waiting, t, err);
     }
     if (status != FL_OK) {
-        free_triage(t);
+        fl_triage_free(t);
         return status;
     }
     t->asks = t->asks && pthread_create(&t->asking_thread, NULL, run_asking, t) == 0;
@@ -335,7 +338,7 @@ enum fl_status fl_triage_start(const struct fl_triage_options *o, struct fl_tria
     if (t->asks) {
         pthread_join(t->asking_thread, NULL);
     }
-    free_triage(t);
+    fl_triage_free(t);
     return fl_fail(err, FL_NOMEM, "no thread for the triage");
 }
 
@@ -353,7 +356,6 @@ void fl_triage_stop(struct fl_triage *t)
     if (t->asks) {
         pthread_join(t->asking_thread, NULL);
     }
-    free_triage(t);
 }
 
 void fl_triage_look(struct fl_triage *t, struct fl_triage_state *out)

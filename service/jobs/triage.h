@@ -40,7 +40,8 @@ struct fl_triage;
 /* Options must outlive it. Jobs that wait from before are judged, too. */
 enum fl_status fl_triage_start(const struct fl_triage_options *options, struct fl_triage **out,
                                struct fl_err *err) FL_MUST_USE;
-void fl_triage_stop(struct fl_triage *triage); /* after the verdict in hand */
+void fl_triage_stop(struct fl_triage *triage); /* after the verdict in hand; may still be told */
+void fl_triage_free(struct fl_triage *triage); /* stopped, and nobody will tell it anything */
 
 void fl_triage_grown(struct fl_triage *triage, int64_t job);  /* bytes came */
 void fl_triage_over(struct fl_triage *triage, int64_t job);   /* it has ended */

@@ -133,9 +133,15 @@ void fl_writer_stop(struct fl_writer *w)
     pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->mutex);
     pthread_join(w->thread, NULL);
-    pthread_cond_destroy(&w->wake);
-    pthread_mutex_destroy(&w->mutex);
-    free(w);
+}
+
+void fl_writer_free(struct fl_writer *w)
+{
+    if (w) {
+        pthread_cond_destroy(&w->wake);
+        pthread_mutex_destroy(&w->mutex);
+        free(w);
+    }
 }
 
 static bool put(struct fl_writer *w, struct fl_write *write, size_t most)

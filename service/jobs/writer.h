@@ -23,8 +23,9 @@ struct fl_writer;
 /* jobs must outlive it, and be used by nobody else meanwhile. */
 enum fl_status fl_writer_start(struct fl_jobs *jobs, struct fl_writer **out,
                                struct fl_err *err) FL_MUST_USE;
-/* All that was submitted is written first. */
+/* All that was submitted is written first; what comes later is refused with FL_UNAVAILABLE. */
 void fl_writer_stop(struct fl_writer *writer);
+void fl_writer_free(struct fl_writer *writer); /* stopped, and nobody will submit */
 
 /* FL_UNAVAILABLE: too much waits, try again soon; done is not called then. */
 enum fl_status fl_writer_submit(struct fl_writer *writer, struct fl_write *write,
