@@ -27,10 +27,20 @@ static enum fl_status write_incident(void *ctx, const struct fl_incident *incide
     return FL_OK;
 }
 
+/* Messages of the store name its file, which is nobody's business here. */
+static void fail(struct fl_http_request *r, enum fl_status status, const struct fl_err *err)
+{
+    if (status == FL_NOTFOUND) {
+        fl_reply_problem(r, MHD_HTTP_NOT_FOUND, "there is no such incident (see /api/v1/incidents)");
+    } else {
+        fl_reply_failed(r, status, err);
+    }
+}
+
 static void finish(struct fl_http_request *r, enum fl_status status, const struct fl_err *err)
 {
     if (status != FL_OK) {
-        fl_reply_failed(r, status, err);
+        fail(r, status, err);
     }
 }
 
@@ -167,9 +177,9 @@ void fl_api_feedback(struct fl_serve *s, struct fl_http_request *r)
     }
     const fl_json *right = fl_json_get(body, "right");
     char id[FL_INCIDENT_ID + 1];
-    char actor[80];
+    char actor[160];
     snprintf(id, sizeof id, "%.*s", (int)r->segment[0].n, r->segment[0].p);
-    snprintf(actor, sizeof actor, "api%s%s", r->token ? ":" : "", r->token ? r->token : "");
+    snprintf(actor, sizeof actor, "api%s%s", *r->token ? ":" : "", r->token);
     const struct fl_feedback word = {.incident = id,
                                      .right = fl_json_bool(right, false),
                                      .cause = fl_json_get_str(body, "cause").p,
@@ -204,7 +214,7 @@ static void done(struct fl_http_request *r, enum fl_status status, const struct 
     if (status == FL_OK) {
         fl_reply_empty(r, MHD_HTTP_NO_CONTENT);
     } else {
-        fl_reply_failed(r, status, err);
+        fail(r, status, err);
     }
 }
 

@@ -539,6 +539,13 @@ MATRIX = { # H3: a route that is not here fails
     ("GET", "/api/v1/jobs"): (READ, 200), ("GET", "/api/v1/jobs/{}"): (READ, 404), ("DELETE", "/api/v1/jobs/{}"): (ADMIN, 404),
     ("POST", "/api/v1/jobs/{}/end"): (INGEST, 204), ("GET", "/api/v1/jobs/{}/log"): (READ, 404),
     ("GET", "/api/v1/jobs/{}/verdicts/{}"): (READ, 404), ("GET", "/api/v1/events"): (READ, 200),
+    ("GET", "/api/v1/openapi.json"): (ANY, 200), ("GET", "/api/v1/jobs/{}/signals"): (READ, 404),
+    ("GET", "/api/v1/incidents"): (READ, 200), ("GET", "/api/v1/incidents/{}"): (READ, 404),
+    ("POST", "/api/v1/incidents/{}/feedback"): (ADMIN, 400), ("POST", "/api/v1/incidents/{}/flag"): (ADMIN, 404),
+    ("POST", "/api/v1/incidents/{}/merge"): (ADMIN, 404), ("POST", "/api/v1/incidents/{}/split"): (ADMIN, 404),
+    ("GET", "/api/v1/search"): (READ, 200), ("POST", "/api/v1/similar"): (READ, 200), ("GET", "/api/v1/review"): (READ, 200),
+    ("GET", "/api/v1/rules"): (READ, 200), ("GET", "/api/v1/rules/{}"): (READ, 404), ("POST", "/api/v1/rules/{}/{}"): (ADMIN, 404),
+    ("GET", "/api/v1/stats"): (READ, 200),
 }
 
 
