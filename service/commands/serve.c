@@ -16,6 +16,7 @@ enum { REST_S = 60, KEEP_DAYS = 30, KEEP_GB = 50, TICK_S = 5 };
 
 struct options {
     struct fl_serve_options serve;
+    const char *config;
     const char *state;
     const char *base_url;
     const char *model;
@@ -99,6 +100,7 @@ int fl_cmd_serve(int argc, char **argv)
     const struct fl_opt options[] = {
         {"listen", 'l', FL_OPT_TEXT, "ADDRESS:PORT", "where (default 127.0.0.1:8765)", &o.serve.listen},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (jobs, incidents, rules, tokens)", &o.state},
+        {"config", 0, FL_OPT_TEXT, "FILE", "configuration file ($FAULTLINE_CONFIG)", &o.config},
         {"insecure", 0, FL_OPT_FLAG, NULL, "no tokens, though others can reach the address",
          &o.serve.insecure},
         {"rest", 0, FL_OPT_INT, "SECONDS",
@@ -128,6 +130,9 @@ int fl_cmd_serve(int argc, char **argv)
         fl_log(FL_LOG_ERROR, argc > 1 ? "serve takes no %s" : "--rest takes a number of 1 or more%s",
                argc > 1 ? argv[1] : "");
         return FL_EXIT_USAGE;
+    }
+    if (o.config) {
+        setenv("FAULTLINE_CONFIG", o.config, 1);
     }
     if (fl_config_load(&config, &err) != FL_OK) {
         fl_config_free(&config);

@@ -52,7 +52,7 @@ static void write_all(const struct fl_result *r, struct fl_buf *out)
     const struct fl_finding *findings = fl_diagnosis_findings(fl_job_diagnosis(r->job), &n);
     fl_report_json(r, true, out);
     for (size_t i = 0; i < n; i++) {
-        fl_buf_addf(out, "%s run %u x %ld: ", r->book.set->rules[findings[i].rule].id,
+        fl_buf_addf(out, "%s run %u x %ld: ", r->book->set->rules[findings[i].rule].id,
                     findings[i].run, findings[i].count);
         fl_buf_add_safe(out, findings[i].summary);
         fl_buf_add_text(out, "\n");
@@ -104,7 +104,7 @@ static size_t piece(unsigned kind, size_t left)
 static bool diagnose(const struct logs *logs, unsigned kind, struct fl_buf *out)
 {
     struct fl_err err = {0};
-    struct fl_result r = {.book = book};
+    struct fl_result r = {.book = &book};
     long notices = 0;
     const struct fl_watch watch = {look_on, &notices};
     enum fl_status status = fl_job_new(book.set, &r.job, &err);
