@@ -132,7 +132,7 @@ SHOWN int clock_gettime(clockid_t which, struct timespec *out)
             int fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0);
             if (fd >= 0) {
                 if (syscall(SYS_read, fd, text, sizeof text - 1) > 0) {
-                    atomic_store(&jump, strtol(text), NULL, 10);
+                    atomic_store(&jump, strtol(text, NULL, 10));
                 }
                 syscall(SYS_close, fd);
             }
