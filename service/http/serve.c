@@ -195,6 +195,7 @@ static void on_told(void *ctx, const struct fl_told *told)
         publish(s, told);
     }
     fl_hub_news(s->hub, told->job->row);
+    fl_notices_wake(s->notices);
 }
 
 /* ---- helpers of handlers ---- */
@@ -309,7 +310,12 @@ static enum fl_status start_all(struct fl_serve *s, struct fl_err *err)
                                              .told = on_told,
                                              .ctx = s};
     const struct fl_http_handlers handlers = {on_head, on_run, on_done, s};
-    enum fl_status status = fl_triage_start(&triage, &s->triage, err);
+    const struct fl_notices_options notices = {s->o.config->value[FL_SET_NOTICES], s->state, s->writer,
+                                               s->counters};
+    enum fl_status status = fl_notices_start(&notices, &s->notices, err);
+    if (status == FL_OK) {
+        status = fl_triage_start(&triage, &s->triage, err);
+    }
     return status == FL_OK ? fl_http_start(s->o.listen, &handlers, &s->server, err) : status;
 }
 
@@ -355,6 +361,9 @@ int fl_serve_port(const struct fl_serve *s)
 enum fl_status fl_serve_reload(struct fl_serve *s, struct fl_err *err)
 {
     enum fl_status status = load_tokens(s, err);
+    if (status == FL_OK) {
+        status = fl_notices_reload(s->notices, err);
+    }
     return status == FL_OK ? fl_books_reload(s->books, err) : status;
 }
 
@@ -375,6 +384,7 @@ void fl_serve_stop(struct fl_serve *s)
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
     }
     fl_triage_stop(s->triage);
+    fl_notices_stop(s->notices);
     fl_writer_stop(s->writer); /* who waits for it is answered */
     fl_http_stop(s->server);
     fl_hub_free(s->hub);

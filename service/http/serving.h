@@ -8,6 +8,7 @@
 #include "service/http/serve.h"
 #include "service/http/token.h"
 #include "service/jobs/triage.h"
+#include "service/notices/notices.h"
 
 #include <pthread.h>
 
@@ -22,6 +23,7 @@ struct fl_serve {
     struct fl_books *books;
     struct fl_incidents *incidents;
     struct fl_triage *triage;
+    struct fl_notices *notices;
     struct fl_hub *hub;
     struct fl_counters *counters;
     struct fl_http_server *server;

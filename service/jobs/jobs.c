@@ -37,7 +37,7 @@ static const char *const steps[] = {
     " document TEXT NOT NULL, PRIMARY KEY(job, number));"
     "PRAGMA user_version = 1;",
     "CREATE TABLE news(row INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL UNIQUE);"
-    "CREATE TRIGGER jobs_final AFTER UPDATE OF final ON jobs WHEN new.final = 1"
+    "CREATE TRIGGER jobs_final AFTER UPDATE OF judged ON jobs WHEN new.final = 1"
     " BEGIN INSERT OR REPLACE INTO news(job) VALUES (new.row); END;"
     "CREATE TRIGGER jobs_gone AFTER DELETE ON jobs"
     " BEGIN INSERT OR REPLACE INTO news(job) VALUES (old.row); END;"

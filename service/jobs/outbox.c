@@ -120,12 +120,13 @@ enum fl_status fl_matter_find(struct fl_jobs *jobs, struct fl_str key, struct fl
     return read_matter(s, status, arena, out, err);
 }
 
-enum fl_status fl_matter_next(struct fl_jobs *jobs, int64_t after, struct fl_arena *arena,
-                              struct fl_matter *out, struct fl_err *err)
+enum fl_status fl_matter_next(struct fl_jobs *jobs, int64_t after, int64_t told_ms, int64_t seen_ms,
+                              struct fl_arena *arena, struct fl_matter *out, struct fl_err *err)
 {
     sqlite3_stmt *s = NULL;
-    enum fl_status status = seek(
-        jobs, &s, err, "SELECT " MATTER " FROM matters m WHERE m.row > ? ORDER BY m.row LIMIT 1", "i", after);
+    enum fl_status status = seek(jobs, &s, err, "SELECT " MATTER " FROM matters m WHERE m.row > ? AND"
+                                                " ((m.untold AND m.told <= ?) OR m.seen <= ?)"
+                                                " ORDER BY m.row LIMIT 1", "iii", after, told_ms, seen_ms);
     return read_matter(s, status, arena, out, err);
 }
 

@@ -57,9 +57,10 @@ enum fl_status fl_matter_find(struct fl_jobs *jobs, struct fl_str key, struct fl
 enum fl_status fl_matter_members(struct fl_jobs *jobs, int64_t matter, int64_t *n_r,
                                  struct fl_err *err) FL_MUST_USE;
 
-/* The matter after that row. FL_NOTFOUND without a message: there are no more. */
-enum fl_status fl_matter_next(struct fl_jobs *jobs, int64_t after, struct fl_arena *arena,
-                              struct fl_matter *out, struct fl_err *err) FL_MUST_USE;
+/* The matter after that row which has more to tell since told_ms, or was not seen since seen_ms. FL_NOTFOUND
+ * without a message: there are no more. */
+enum fl_status fl_matter_next(struct fl_jobs *jobs, int64_t after, int64_t told_ms, int64_t seen_ms,
+                              struct fl_arena *arena, struct fl_matter *out, struct fl_err *err) FL_MUST_USE;
 
 /* The one that is due first for a receiver; FL_NOTFOUND without a message. */
 enum fl_status fl_outbox_due(struct fl_jobs *jobs, struct fl_str receiver, int64_t now_ms,

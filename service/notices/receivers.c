@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/notices/receivers.h"
 
-#include "rules/base/taxonomy.h"
 #include "service/base/fsio.h"
 #include "service/base/json.h"
 #include "service/notices/address.h"
@@ -102,9 +101,9 @@ static enum fl_status take_causes(struct loading *l, const fl_json *list, struct
 
 static enum fl_status take_only(struct loading *l, const fl_json *only, struct fl_receiver *r)
 {
+    enum fl_severity severity = FL_SEVERITY_LOW;
     enum fl_status status = fl_json_is_object(only) ? FL_OK : wrong(l, "only", "must be an object");
     for (const fl_json *e = fl_json_first(only); status == FL_OK && e; e = fl_json_next(e)) {
-        enum fl_severity severity = FL_SEVERITY_LOW;
         if (strcmp(fl_json_key(e), "causes") == 0) {
             status = take_causes(l, e, r);
         } else if (strcmp(fl_json_key(e), "severity") != 0) {
@@ -112,8 +111,8 @@ static enum fl_status take_only(struct loading *l, const fl_json *only, struct f
         } else if (!fl_json_is_string(e) || !fl_severity_parse(fl_json_str(e), &severity)) {
             status = wrong(l, "severity", "must be low, medium, high or critical");
         }
-        r->severity = severity > r->severity ? severity : r->severity;
     }
+    r->severity = severity;
     return status;
 }
 
@@ -331,9 +330,9 @@ bool fl_receiver_wants(const struct fl_receiver *r, struct fl_str cause, struct 
 {
     enum fl_severity grade = FL_SEVERITY_CRITICAL;
     bool known = fl_severity_parse(severity, &grade);
-    bool wants = r->causes_n == 0 && (!known || (int)grade >= r->severity);
+    bool wants = r->causes_n == 0 && (!known || grade >= r->severity);
     for (size_t i = 0; i < r->causes_n && !wants; i++) {
-        wants = fl_str_eq(r->causes[i], cause) && (!known || (int)grade >= r->severity);
+        wants = fl_str_eq(r->causes[i], cause) && (!known || grade >= r->severity);
     }
     return wants;
 }

@@ -10,6 +10,7 @@
  * The file, and those that it names, may be written by nobody but this user or root: who writes there says
  * where texts of logs go. */
 #pragma once
+#include "rules/base/taxonomy.h"
 #include "service/base/arena.h"
 #include "service/base/status.h"
 
@@ -24,7 +25,7 @@ struct fl_receiver {
     struct fl_str key; /* of the signature; "": none */
     const char *ca_file;
     bool is_private;  /* may be on this machine or in a private network */
-    int severity;     /* told from this one on (an enum fl_severity) */
+    enum fl_severity severity; /* told from this one on */
     struct fl_str *causes; /* told only of these; none: of all */
     size_t causes_n;
     double resend_s;  /* an active alert is sent again so often */
