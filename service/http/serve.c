@@ -217,6 +217,12 @@ fl_json *fl_serve_body(struct fl_http_request *r)
     return root;
 }
 
+struct fl_str fl_serve_trace(const struct fl_http_request *r, char room[static 96])
+{
+    snprintf(room, 96, *r->trace ? "{\"traceparent\":\"%s\"}" : "", r->trace);
+    return fl_str_of(room);
+}
+
 bool fl_serve_write(struct fl_serve *s, struct fl_http_request *r, struct fl_write *write)
 {
     struct fl_err err = {0};

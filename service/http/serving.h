@@ -53,6 +53,9 @@ const struct fl_route *fl_route_find(struct fl_http_request *request, bool *othe
 /* A JSON object as the body; NULL, and answered, when it is none. "" is {}. */
 fl_json *fl_serve_body(struct fl_http_request *request);
 
+/* The request's traceparent as facts of a job; "" when it has none. */
+struct fl_str fl_serve_trace(const struct fl_http_request *request, char room[static 96]);
+
 /* Runs a write and waits; answers when it fails. */
 bool fl_serve_write(struct fl_serve *serve, struct fl_http_request *request, struct fl_write *write);
 

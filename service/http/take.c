@@ -143,10 +143,11 @@ static struct taking *taking_of(struct fl_write *write)
 static enum fl_status run(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
     struct taking *t = taking_of(write);
+    char trace[96];
     enum fl_status status =
         fl_jobs_add(jobs, t->parts, t->parts_n, fl_str_of(t->receipt), err);
     for (size_t i = 0; status == FL_OK && t->ends && i < t->parts_n; i++) {
-        status = fl_jobs_note(jobs, t->parts[i].job, (struct fl_str){"", 0}, true, err);
+        status = fl_jobs_note(jobs, t->parts[i].job, fl_serve_trace(t->request, trace), true, err);
     }
     return status;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TICK_MS = 1000, FAULT_MS = 10000 };
+enum { TICK_MS = 1000, FAULT_MS = 10000, THOUGHTS = 100 /* between two rounds of sending */ };
 
 /* ---- receivers ---- */
 
@@ -94,9 +94,12 @@ static void wait_for_news(struct fl_notices *n)
 
 static enum fl_status work(struct fl_notices *n, bool *any_r, struct fl_err *err)
 {
-    bool thought = false;
+    bool thought = true;
     bool sent = false;
-    enum fl_status status = fl_notices_think(n, &thought, err);
+    enum fl_status status = FL_OK;
+    for (int i = 0; status == FL_OK && thought && i < THOUGHTS && !atomic_load(&n->stop); i++) {
+        status = fl_notices_think(n, &thought, err);
+    }
     if (status == FL_OK && !thought) {
         status = fl_notices_tend(n, err);
     }

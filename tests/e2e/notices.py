@@ -129,7 +129,7 @@ def ended(alert):
 def test_failed_then_healthy(c):
     s = Service(c, three())
     s.push("job-a", FAILED.replace("GPU 3", "GPU 3 <b>&`x` password=%s" % SECRET), end=False)
-    s.ask("POST", "/api/v1/jobs/job-a/end", json.dumps({"traceparent": TRACE}))
+    s.ask("POST", "/api/v1/jobs/job-a/end", "{}", {"traceparent": TRACE})
     am = s.wait("/am/api/v2/alerts")
     hook, slack = s.wait("/hook"), s.wait("/slack")
     if not c.check(am and hook and slack, "not told: %d %d %d" % (len(am), len(hook), len(slack))):
