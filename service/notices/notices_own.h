@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-enum { FL_NOTICES_ARENA = 16 << 20 };
+enum { FL_NOTICES_ARENA = 96 << 20 /* a cap: two bodies a receiver, two verdicts */ };
 
 struct fl_notices {
     struct fl_notices_options o;

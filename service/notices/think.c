@@ -6,6 +6,12 @@
 
 enum { FACTS_CAP = 64 << 10, MESSAGES = 2 * FL_RECEIVERS_MOST };
 
+struct planned {
+    struct fl_message message;
+    enum fl_receiver_kind kind;
+    bool of_matter; /* else of the one that is closed */
+};
+
 struct plan {
     struct fl_write write;
     struct fl_notices *n;
@@ -16,9 +22,7 @@ struct plan {
     int64_t closed;          /* 0: none; a matter that is over */
     struct fl_matter matter; /* made or changed; .key.p NULL: none */
     bool joins;
-    struct fl_message messages[MESSAGES];
-    enum fl_receiver_kind kinds[MESSAGES];
-    bool of_matter[MESSAGES]; /* else of the one that is closed */
+    struct planned messages[MESSAGES];
     size_t messages_n;
 };
 
@@ -39,9 +43,9 @@ static enum fl_status write_plan(struct fl_write *write, struct fl_jobs *jobs, s
         status = fl_matter_join(jobs, p->job, p->matter.row, err);
     }
     for (size_t i = 0; status == FL_OK && i < p->messages_n; i++) {
-        struct fl_message *m = &p->messages[i];
-        m->matter = p->of_matter[i] ? p->matter.row : p->closed;
-        status = fl_outbox_add(jobs, m, p->kinds[i] == FL_RECEIVER_ALERTMANAGER, err);
+        struct planned *m = &p->messages[i];
+        m->message.matter = m->of_matter ? p->matter.row : p->closed;
+        status = fl_outbox_add(jobs, &m->message, m->kind == FL_RECEIVER_ALERTMANAGER, err);
     }
     return status;
 }
@@ -86,19 +90,17 @@ static enum fl_status tell_all(struct plan *p, const struct fl_matter *m, enum f
         if (!fl_receiver_wants(to, notice->cause, notice->severity)) {
             continue;
         }
-        notice->until_ms = event == FL_NOTICE_RESOLVED ? now - 1000 : fl_notices_until(to, now);
-        struct fl_message *message = &p->messages[p->messages_n];
-        *message = (struct fl_message){.receiver = fl_str_of(to->name),
-                                       .event = fl_str_of(fl_notice_event_name(event)),
-                                       .job = fl_arena_str(&p->arena, notice->job),
-                                       .trace = fl_arena_str(&p->arena, notice->trace),
-                                       .body = body_of(p, to, notice)};
-        if (!message->job.p || !message->trace.p || !message->body.p) {
+        int64_t past = now - 1000 > m->opened_ms ? now - 1000 : m->opened_ms; /* no alert ends before it starts */
+        notice->until_ms = event == FL_NOTICE_RESOLVED ? past : fl_notices_until(to, now);
+        const struct fl_message message = {.receiver = fl_str_of(to->name),
+                                           .event = fl_str_of(fl_notice_event_name(event)),
+                                           .job = fl_arena_str(&p->arena, notice->job),
+                                           .trace = fl_arena_str(&p->arena, notice->trace),
+                                           .body = body_of(p, to, notice)};
+        if (!message.job.p || !message.trace.p || !message.body.p) {
             return fl_fail(err, FL_NOMEM, "no memory for a notice");
         }
-        p->kinds[p->messages_n] = to->kind;
-        p->of_matter[p->messages_n] = m == &p->matter;
-        p->messages_n++;
+        p->messages[p->messages_n++] = (struct planned){message, to->kind, m == &p->matter};
     }
     return FL_OK;
 }
@@ -124,6 +126,23 @@ static enum fl_status tell(struct plan *p, const struct fl_matter *m, enum fl_no
     return status;
 }
 
+/* The matter is over, and alerts of it end. People are told only what was repaired: not of a cause that turned
+ * out to be another one, nor of a failure that nobody has seen for long. */
+static enum fl_status close_matter(struct plan *p, const struct fl_matter *m, bool repaired, int64_t job,
+                                   struct fl_err *err)
+{
+    p->closed = m->row;
+    enum fl_status status = tell(p, m, FL_NOTICE_RESOLVED, job, err);
+    size_t kept = 0;
+    for (size_t i = 0; i < p->messages_n; i++) {
+        if (repaired || p->messages[i].kind == FL_RECEIVER_ALERTMANAGER) {
+            p->messages[kept++] = p->messages[i];
+        }
+    }
+    p->messages_n = kept;
+    return status;
+}
+
 /* ---- a verdict ---- */
 
 /* One failure, whatever the job: the incident that it is, and the cause that was found. */
@@ -140,16 +159,12 @@ static struct fl_str key_of(struct plan *p, const struct fl_jobs_row *job)
     return kept;
 }
 
-static enum fl_status leave(struct plan *p, const struct fl_matter *old, struct fl_err *err)
+static enum fl_status leave(struct plan *p, const struct fl_matter *old, bool repaired, struct fl_err *err)
 {
     int64_t members = 0;
     enum fl_status status = fl_matter_members(p->n->jobs, old->row, &members, err);
     p->leaves = true;
-    if (status == FL_OK && members <= 1) {
-        p->closed = old->row;
-        status = tell(p, old, FL_NOTICE_RESOLVED, p->job, err);
-    }
-    return status;
+    return status == FL_OK && members <= 1 ? close_matter(p, old, repaired, p->job, err) : status;
 }
 
 static enum fl_status open_matter(struct plan *p, const struct fl_jobs_row *job, struct fl_str key, int64_t now,
@@ -211,14 +226,17 @@ static enum fl_status make_plan(struct plan *p, struct fl_err *err)
     bool failed = found == FL_OK && fl_str_eq(job.last.outcome, FL_LIT("failed"));
     struct fl_str key = failed ? key_of(p, &job) : FL_LIT("");
     enum fl_status status = fl_matter_of(p->n->jobs, p->job, &p->arena, &old, err);
-    if (!key.p || (status != FL_OK && status != FL_NOTFOUND)) {
-        return fl_fail(err, status == FL_OK || status == FL_NOTFOUND ? FL_NOMEM : status, "no memory for a notice");
-    }
     bool was_in = status == FL_OK;
+    if (status != FL_OK && status != FL_NOTFOUND) {
+        return status;
+    }
+    if (!key.p) {
+        return fl_fail(err, FL_NOMEM, "no memory for a notice");
+    }
     if (was_in && failed && fl_str_eq(old.key, key)) {
         return FL_OK;
     }
-    status = was_in ? leave(p, &old, err) : FL_OK;
+    status = was_in ? leave(p, &old, !failed, err) : FL_OK;
     return status == FL_OK && failed ? join(p, &job, key, err) : status;
 }
 
@@ -242,24 +260,6 @@ enum fl_status fl_notices_think(struct fl_notices *n, bool *any_r, struct fl_err
 
 /* ---- as time goes by ---- */
 
-/* Alerts end; people are told nothing, for nothing was repaired. */
-static enum fl_status expire(struct plan *p, struct fl_err *err)
-{
-    p->closed = p->matter.row;
-    enum fl_status status = tell(p, &p->matter, FL_NOTICE_RESOLVED, p->matter.job, err);
-    size_t n = 0;
-    for (size_t i = 0; i < p->messages_n; i++) {
-        if (p->kinds[i] == FL_RECEIVER_ALERTMANAGER) {
-            p->messages[n] = p->messages[i];
-            p->kinds[n] = p->kinds[i];
-            p->of_matter[n++] = false;
-        }
-    }
-    p->messages_n = n;
-    p->matter.key = (struct fl_str){NULL, 0};
-    return status;
-}
-
 static enum fl_status tend(struct fl_notices *n, int64_t *row, struct fl_err *err)
 {
     struct plan p = {.write = {.run = write_plan}, .n = n};
@@ -270,7 +270,8 @@ static enum fl_status tend(struct fl_notices *n, int64_t *row, struct fl_err *er
         fl_matter_next(n->jobs, *row, now - window_ms(n), forgotten, &p.arena, &p.matter, err);
     *row = p.matter.row;
     if (status == FL_OK && p.matter.seen_ms <= forgotten) {
-        status = expire(&p, err);
+        status = close_matter(&p, &p.matter, false, p.matter.job, err);
+        p.matter.key = (struct fl_str){NULL, 0};
     } else if (status == FL_OK) {
         p.matter.untold = false;
         p.matter.told_ms = now;

@@ -286,6 +286,10 @@ def test_cause_changes(c):
     push("rank5.log", "&rank=5")
     told = s.wait("/am", 1, test=lambda x: any(a["labels"]["cause"] == "gpu_ecc_error" for a in x["json"]))
     over = s.wait("/am", 1, test=lambda x: any(a["labels"]["cause"] == first and ended(a) for a in x["json"]))
+    s.wait("/slack", 2)
+    c.check(not any("RESOLVED" in x["json"]["text"] for x in s.seen("/slack")), "people were told that it is repaired")
+    for x in s.seen("/am"):
+        c.check(all(a["startsAt"] <= a["endsAt"] for a in x["json"]), "ends before it starts: %r" % x["json"])
     c.check(first != "gpu_ecc_error" and told and over, "from %s: told %d, the other over %d" % (first, len(told), len(over)))
     s.stop()
 
