@@ -77,7 +77,7 @@ static bool is_foreign_page(const struct fl_http_request *r)
 static void check_token(struct fl_serve *s, struct fl_http_request *r, unsigned scope)
 {
     char room[TOKEN_CAP];
-    struct fl_guard *guard = fl_http_guard(s->server);
+    struct fl_guard *guard = fl_http_guard(r->server);
     struct fl_str text = token_of(r, room);
     if (r->guarded && !fl_guard_may_try(guard, r->guarded)) {
         fl_reply_problem(r, 429, "too many wrong tokens from this address");
