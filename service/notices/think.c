@@ -236,7 +236,8 @@ static enum fl_status make_plan(struct plan *p, struct fl_err *err)
     if (was_in && failed && fl_str_eq(old.key, key)) {
         return FL_OK;
     }
-    status = was_in ? leave(p, &old, !failed, err) : FL_OK;
+    bool well = found == FL_OK && fl_str_eq(job.last.outcome, FL_LIT("healthy"));
+    status = was_in ? leave(p, &old, well, err) : FL_OK;
     return status == FL_OK && failed ? join(p, &job, key, err) : status;
 }
 
