@@ -25,6 +25,7 @@ enum fl_setting {
     FL_SET_DAY_TOKENS, /* at most a day */
     FL_SET_PRICE_IN,   /* of a million tokens */
     FL_SET_PRICE_OUT,
+    FL_SET_NOTICES, /* file of those who are told of failures (service/notices/receivers.h) */
     FL_SETTINGS_N
 };
 

@@ -28,6 +28,7 @@ static const struct {
     {"stats", fl_cmd_stats, "count verdicts, how many were right, and what models cost"},
     {"eval", fl_cmd_eval, "score the diagnosis on a folder of labelled logs"},
     {"serve", fl_cmd_serve, "take logs that are pushed here, and say of each job why it failed"},
+    {"notices", fl_cmd_notices, "show, retry and test what the service tells others"},
     {"token", fl_cmd_token, "make, list and revoke tokens of the service"},
     {"backup", fl_cmd_backup, "copy the state folder while others write to it"},
     {"restore", fl_cmd_restore, "make a state folder of a backup"},

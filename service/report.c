@@ -4,6 +4,7 @@
 #include "service/report.h"
 
 #include "service/base/markup.h"
+#include "service/report_ci.h"
 #include "service/report_explain.h"
 #include "service/report_json.h"
 
@@ -431,6 +432,12 @@ enum fl_status fl_report(const struct fl_result *result, const struct fl_report_
         break;
     case FL_FORMAT_MARKDOWN:
         add_markdown(result, options->explain, out);
+        break;
+    case FL_FORMAT_JUNIT:
+        fl_report_junit(result, out);
+        break;
+    case FL_FORMAT_GITHUB:
+        fl_report_github(result, out);
         break;
     }
     return out->failed ? fl_fail(err, out->failed, "the report is too large") : FL_OK;

@@ -25,6 +25,7 @@ int fl_cmd_doctor(int argc, char **argv);
 int fl_cmd_templates(int argc, char **argv);
 int fl_cmd_redact(int argc, char **argv);
 int fl_cmd_serve(int argc, char **argv);
+int fl_cmd_notices(int argc, char **argv);
 int fl_cmd_token(int argc, char **argv);
 int fl_cmd_version(int argc, char **argv);
 

@@ -172,7 +172,7 @@ int fl_cmd_diagnose(int argc, char **argv)
 {
     struct options o = {.fail_on = -1};
     const struct fl_opt options[] = {
-        {"format", 'f', FL_OPT_CHOICE, "text|json|markdown", "how to print the verdict", &o.format},
+        {"format", 'f', FL_OPT_CHOICE, "text|json|markdown|junit|github", "how to print the verdict", &o.format},
         {"explain", 0, FL_OPT_FLAG, NULL, "say what speaks for and against each possible cause",
          &o.explain},
         {"learn", 0, FL_OPT_FLAG, NULL,

@@ -18,6 +18,7 @@ struct options {
     struct fl_serve_options serve;
     const char *config;
     const char *state;
+    const char *notices;
     const char *base_url;
     const char *model;
 };
@@ -46,7 +47,7 @@ static void reload(struct fl_serve *serve)
     struct fl_err err = {0};
     fl_notify("RELOADING=1");
     if (fl_serve_reload(serve, &err) == FL_OK) {
-        fl_log(FL_LOG_INFO, "tokens and rules were read anew");
+        fl_log(FL_LOG_INFO, "tokens, rules and receivers of notices were read anew");
     } else {
         fl_log(FL_LOG_ERROR, "reload: %s (what was in force stays)", err.msg);
     }
@@ -108,6 +109,7 @@ int fl_cmd_serve(int argc, char **argv)
         {"keep-days", 0, FL_OPT_INT, "N", "logs of jobs that rest are kept so long (default 30)",
          &o.serve.keep_days},
         {"keep-gb", 0, FL_OPT_INT, "N", "... and only so much of them (default 50)", &o.serve.keep_gb},
+        {"notices", 0, FL_OPT_TEXT, "FILE", "who is told of failures (see README)", &o.notices},
         {"base-url", 0, FL_OPT_TEXT, "URL", "OpenAI-compatible endpoint for unknown failures", &o.base_url},
         {"model", 0, FL_OPT_TEXT, "NAME", "model to ask there", &o.model},
     };
@@ -117,7 +119,7 @@ int fl_cmd_serve(int argc, char **argv)
         "upload), keeps them in the state folder, and says of each job why it failed.",
         "    curl --data-binary @job.log 'http://127.0.0.1:8765/api/v1/ingest?job=my-job&end=1'\n"
         "    curl http://127.0.0.1:8765/api/v1/jobs/my-job\n\n"
-        "SIGHUP reads tokens and rules anew, SIGTERM stops. Addresses that others can reach need a token\n"
+        "SIGHUP reads tokens, rules and receivers anew, SIGTERM stops. Addresses that others can reach need a token\n"
         "(see: faultline token --help).",
         options, sizeof options / sizeof *options};
     struct fl_err err = {0};
@@ -139,6 +141,7 @@ int fl_cmd_serve(int argc, char **argv)
         return fl_cmd_fail(&err);
     }
     fl_config_flag(&config, FL_SET_STATE, o.state);
+    fl_config_flag(&config, FL_SET_NOTICES, o.notices);
     fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
     fl_config_flag(&config, FL_SET_MODEL, o.model);
     code = run(&config, &o);

@@ -94,7 +94,7 @@ void fl_api_metrics(struct fl_serve *s, struct fl_http_request *r)
     size_t incidents = 0;
     fl_writer_look(s->writer, &writer);
     fl_triage_look(s->triage, &triage);
-    fl_guard_look(fl_http_guard(s->server), &guard);
+    fl_guard_look(fl_http_guard(r->server), &guard);
     fl_reply_text(r, MHD_HTTP_OK, "");
     r->type = "text/plain; version=0.0.4; charset=utf-8";
     struct fl_buf *out = &r->answer;
@@ -103,7 +103,7 @@ void fl_api_metrics(struct fl_serve *s, struct fl_http_request *r)
                      "faultline_build_info{version=\"" FL_VERSION "\"} 1\n");
     fl_counters_gauge(out, "faultline_http_connections", "Open connections.", (double)guard.connections);
     fl_counters_gauge(out, "faultline_http_held_bytes", "Bytes of bodies in memory.",
-                     (double)fl_http_held(s->server));
+                     (double)fl_http_held(r->server));
     fl_counters_gauge(out, "faultline_write_queue_bytes", "Bytes that wait to be written.",
                      (double)writer.waiting);
     fl_counters_gauge(out, "faultline_write_failed", "1 when the last write failed: nothing is acknowledged.",

@@ -329,12 +329,18 @@ struct noting {
     struct fl_write write;
     struct fl_str job;
     struct fl_str facts;
+    struct fl_str trace;
     bool forgets;
 };
 
 static enum fl_status run_note(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
     struct noting *n = (struct noting *)(void *)((char *)write - offsetof(struct noting, write));
+    enum fl_status status =
+        n->trace.n ? fl_jobs_note(jobs, n->job, n->trace, true, err) : FL_OK; /* the facts may say better */
+    if (status != FL_OK) {
+        return status;
+    }
     return n->forgets ? fl_jobs_forget(jobs, n->job, err)
                       : fl_jobs_note(jobs, n->job, n->facts, true, err);
 }
@@ -344,6 +350,7 @@ void fl_api_job_end(struct fl_serve *s, struct fl_http_request *r)
 {
     struct fl_arena arena;
     struct fl_jobs_row job = {.row = 0};
+    char trace[96];
     fl_json *body = fl_serve_body(r);
     if (!body) {
         return;
@@ -355,7 +362,8 @@ void fl_api_job_end(struct fl_serve *s, struct fl_http_request *r)
     fl_jw_json(&w, body);
     struct noting note = {.write = {.run = run_note, .bytes = facts.n},
                           .job = r->segment[0],
-                          .facts = fl_buf_str(&facts)};
+                          .facts = fl_buf_str(&facts),
+                          .trace = fl_serve_trace(r, trace)};
     if (fl_serve_write(s, r, &note.write)) {
         fl_arena_init(&arena, ARENA);
         pthread_mutex_lock(&s->reading);

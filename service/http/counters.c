@@ -16,7 +16,6 @@ static const struct {
     const char *name;
     const char *help;
 } names[] = {
-    {"faultline_alerts_sent_total", "Notices that were taken by their receiver, by kind."},
     {"faultline_diagnoses_total", "Verdicts given, by outcome, and by what they rest on."},
     {"faultline_diagnosis_duration_seconds", "Time from the first byte read to the verdict."},
     {"faultline_http_request_duration_seconds", "Time from the head of a request to its answer."},
@@ -24,6 +23,7 @@ static const struct {
     {"faultline_ingest_bytes_total", "Bytes of log text that were acknowledged, by protocol."},
     {"faultline_ingest_lines_total", "Lines that were acknowledged, by protocol."},
     {"faultline_ingest_rejected_total", "Records without a text that can be used, by protocol."},
+    {"faultline_notices_total", "Notices to others, by kind of receiver, and what became of them."},
     {"faultline_feedback_total", "What people said of verdicts."},
 };
 

@@ -77,7 +77,7 @@ static bool is_foreign_page(const struct fl_http_request *r)
 static void check_token(struct fl_serve *s, struct fl_http_request *r, unsigned scope)
 {
     char room[TOKEN_CAP];
-    struct fl_guard *guard = fl_http_guard(s->server);
+    struct fl_guard *guard = fl_http_guard(r->server);
     struct fl_str text = token_of(r, room);
     if (r->guarded && !fl_guard_may_try(guard, r->guarded)) {
         fl_reply_problem(r, 429, "too many wrong tokens from this address");
@@ -202,6 +202,7 @@ static void on_told(void *ctx, const struct fl_told *told)
         publish(s, told);
     }
     fl_hub_news(s->hub, told->job->row);
+    fl_notices_wake(s->notices);
 }
 
 /* ---- helpers of handlers ---- */
@@ -221,6 +222,12 @@ fl_json *fl_serve_body(struct fl_http_request *r)
         return NULL;
     }
     return root;
+}
+
+struct fl_str fl_serve_trace(const struct fl_http_request *r, char room[static 96])
+{
+    snprintf(room, 96, *r->trace ? "{\"traceparent\":\"%s\"}" : "", r->trace);
+    return fl_str_of(room);
 }
 
 bool fl_serve_write(struct fl_serve *s, struct fl_http_request *r, struct fl_write *write)
@@ -315,7 +322,12 @@ static enum fl_status start_all(struct fl_serve *s, struct fl_err *err)
                                              .told = on_told,
                                              .ctx = s};
     const struct fl_http_handlers handlers = {on_head, on_run, on_done, s};
-    enum fl_status status = fl_triage_start(&triage, &s->triage, err);
+    const struct fl_notices_options notices = {s->o.config->value[FL_SET_NOTICES], s->state, s->writer,
+                                               s->counters};
+    enum fl_status status = fl_notices_start(&notices, &s->notices, err);
+    if (status == FL_OK) {
+        status = fl_triage_start(&triage, &s->triage, err);
+    }
     return status == FL_OK ? fl_http_start(s->o.listen, &handlers, &s->server, err) : status;
 }
 
@@ -361,6 +373,9 @@ int fl_serve_port(const struct fl_serve *s)
 enum fl_status fl_serve_reload(struct fl_serve *s, struct fl_err *err)
 {
     enum fl_status status = load_tokens(s, err);
+    if (status == FL_OK) {
+        status = fl_notices_reload(s->notices, err);
+    }
     return status == FL_OK ? fl_books_reload(s->books, err) : status;
 }
 
@@ -405,6 +420,7 @@ void fl_serve_stop(struct fl_serve *s)
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
     }
     fl_triage_stop(s->triage);
+    fl_notices_stop(s->notices);
     fl_writer_stop(s->writer); /* who waits for it is answered */
     fl_http_stop(s->server);
     fl_triage_free(s->triage);

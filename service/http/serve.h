@@ -22,7 +22,7 @@ struct fl_serve_options {
 enum fl_status fl_serve_start(const struct fl_serve_options *options, struct fl_serve **out,
                               struct fl_err *err) FL_MUST_USE;
 int fl_serve_port(const struct fl_serve *serve);
-/* Tokens and rules anew. What cannot be read leaves the old ones in force. */
+/* Tokens, receivers of notices and rules anew. What cannot be read leaves the old ones in force. */
 enum fl_status fl_serve_reload(struct fl_serve *serve, struct fl_err *err) FL_MUST_USE;
 /* To be called every few seconds: forgets logs that are not to be kept any longer. */
 void fl_serve_tick(struct fl_serve *serve);

@@ -8,6 +8,7 @@
 #include "service/http/serve.h"
 #include "service/http/token.h"
 #include "service/jobs/triage.h"
+#include "service/notices/notices.h"
 
 #include <pthread.h>
 
@@ -22,6 +23,7 @@ struct fl_serve {
     struct fl_books *books;
     struct fl_incidents *incidents;
     struct fl_triage *triage;
+    struct fl_notices *notices;
     struct fl_hub *hub;
     struct fl_counters *counters;
     struct fl_http_server *server;
@@ -52,6 +54,9 @@ const struct fl_route *fl_route_find(struct fl_http_request *request, bool *othe
 
 /* A JSON object as the body; NULL, and answered, when it is none. "" is {}. */
 fl_json *fl_serve_body(struct fl_http_request *request);
+
+/* The request's traceparent as facts of a job; "" when it has none. */
+struct fl_str fl_serve_trace(const struct fl_http_request *request, char room[static 96]);
 
 /* Runs a write and waits; answers when it fails. */
 bool fl_serve_write(struct fl_serve *serve, struct fl_http_request *request, struct fl_write *write);

@@ -145,14 +145,12 @@ static struct taking *taking_of(struct fl_write *write)
 static enum fl_status run(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
     struct taking *t = taking_of(write);
+    char trace[96];
     enum fl_status status =
         fl_jobs_add(jobs, t->parts, t->parts_n, fl_str_of(t->receipt), err);
-    char facts[96] = "";
-    if (*t->request->trace) {
-        snprintf(facts, sizeof facts, "{\"traceparent\":\"%s\"}", t->request->trace);
-    }
-    for (size_t i = 0; status == FL_OK && (t->ends || *facts) && i < t->parts_n; i++) {
-        status = fl_jobs_note(jobs, t->parts[i].job, fl_str_of(facts), t->ends, err);
+    struct fl_str facts = fl_serve_trace(t->request, trace);
+    for (size_t i = 0; status == FL_OK && (t->ends || facts.n) && i < t->parts_n; i++) {
+        status = fl_jobs_note(jobs, t->parts[i].job, facts, t->ends, err);
     }
     return status;
 }

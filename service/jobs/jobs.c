@@ -35,7 +35,23 @@ static const char *const steps[] = {
     "CREATE TABLE receipts(row INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE);"
     "CREATE TABLE revisions(job INTEGER NOT NULL, number INTEGER NOT NULL, time INTEGER NOT NULL,"
     " document TEXT NOT NULL, PRIMARY KEY(job, number));"
-    "PRAGMA user_version = 1;"};
+    "PRAGMA user_version = 1;",
+    "CREATE TABLE news(row INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL UNIQUE);"
+    "CREATE TRIGGER jobs_final AFTER UPDATE OF judged ON jobs WHEN new.final = 1"
+    " BEGIN INSERT OR REPLACE INTO news(job) VALUES (new.row); END;"
+    "CREATE TRIGGER jobs_gone AFTER DELETE ON jobs"
+    " BEGIN INSERT OR REPLACE INTO news(job) VALUES (old.row); END;"
+    "CREATE TABLE matters(row INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,"
+    " facts TEXT NOT NULL, job INTEGER NOT NULL, jobs INTEGER NOT NULL, untold INTEGER NOT NULL,"
+    " opened INTEGER NOT NULL, told INTEGER NOT NULL, seen INTEGER NOT NULL);"
+    "CREATE TABLE members(job INTEGER PRIMARY KEY, matter INTEGER NOT NULL);"
+    "CREATE INDEX members_matter ON members(matter);"
+    "CREATE TABLE outbox(row INTEGER PRIMARY KEY AUTOINCREMENT, matter INTEGER NOT NULL,"
+    " receiver TEXT NOT NULL, event TEXT NOT NULL, job TEXT NOT NULL, trace TEXT NOT NULL,"
+    " body TEXT NOT NULL, made INTEGER NOT NULL, due INTEGER NOT NULL DEFAULT 0,"
+    " tries INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0, why TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX outbox_due ON outbox(receiver, dead, due);"
+    "PRAGMA user_version = 2;"};
 
 static const struct fl_db_plan plan = {"jobs.db", steps, sizeof steps / sizeof *steps};
 

@@ -9,6 +9,7 @@
  *   chunks     bytes of a stream from an offset on and when they came, packed with zstd when that pays
  *   receipts   keys of pushes that were taken, so that one that is sent again is not taken twice
  *   revisions  the verdicts of a job, the newest last
+ * Schema 2: what others are to be told of them (outbox.h)
  *
  * Threads: one connection, one thread at a time; any number of connections.
  * Limits: FL_JOBS_STREAMS streams a job (lines of more go to one named "overflow"). */
