@@ -184,11 +184,10 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     row->values = *values;
     row->text_n = text.n < FL_ROW_TEXT ? text.n : FL_ROW_TEXT;
     memcpy(row->text, text.p, row->text_n);
-    for (int m = 0; m < FL_METRICS_MAX; m++) {
-        if (fl_values_has(values, m)) {
-            s->last_step[m] = row->step;
-            follow(set, s, m);
-        }
+    for (uint32_t left = values->present; left; left &= left - 1) {
+        int m = __builtin_ctz(left);
+        s->last_step[m] = row->step;
+        follow(set, s, m);
     }
     s->seen++;
     if (row->ordinal % s->stride == 0 && make_room(set, s) && row->ordinal % s->stride == 0) {
