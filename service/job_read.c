@@ -5,6 +5,7 @@
 #include "service/base/fsio.h"
 #include "service/base/log.h"
 #include "service/ingest/source.h"
+#include "service/job_history.h"
 #include "service/job_table.h"
 
 #include <stdlib.h>
@@ -150,6 +151,9 @@ bool fl_job_takes(const char *path)
 static enum fl_status read_path(struct fl_job *job, const char *path, size_t named, bool *read_r,
                                 struct fl_err *err)
 {
+    if (fl_job_history_name(path)) {
+        return fl_job_history(job, name_of(job, path, named), path, read_r, err);
+    }
     if (fl_job_table_name(path)) {
         return fl_job_table(job, name_of(job, path, named), path, read_r, err);
     }
@@ -162,7 +166,7 @@ static enum fl_status read_one_of_folder(void *ctx, const char *path, struct fl_
     struct folder_read *r = ctx;
     struct fl_err fault = {0};
     bool read = false;
-    if (!fl_job_takes(path) && !fl_job_table_name(path)) {
+    if (!fl_job_takes(path) && !fl_job_table_name(path) && !fl_job_history_name(path)) {
         return FL_OK;
     }
     enum fl_status status = read_path(r->job, path, r->named, &read, &fault);
@@ -183,10 +187,13 @@ enum fl_status fl_job_read(struct fl_job *job, const char *path, size_t *read_r,
         bool read = false;
         enum fl_status status = read_path(job, path, 0, &read, err);
         *read_r += status == FL_OK && read;
-        return status == FL_OK && !read
-                   ? fl_fail(err, FL_SYNTAX, "%s: no table of metrics: its first line must name a "
-                             "step or epoch, and a metric", path)
-                   : status;
+        if (status == FL_OK && !read) {
+            status = fl_fail(err, FL_SYNTAX, fl_job_history_name(path)
+                             ? "%s: there is no \"log_history\" with metrics in it"
+                             : "%s: no table of metrics: its first line must name a step or epoch, and a"
+                               " metric", path);
+        }
+        return status;
     }
     struct folder_read r = {job, strlen(path), read_r};
     size_t before = *read_r;

@@ -44,6 +44,26 @@ def ranks(case, slow=2, n=4):
     return paths
 
 
+def test_files_of_loggers(case):
+    """What Hugging Face's Trainer and exports of loggers leave; Python's NaN is no JSON."""
+    history = [{"epoch": i / 10, "grad_norm": 1.0 + i % 3, "learning_rate": 1e-5, "loss": 2.0 - i / 100 if i < 60 else float("nan"),
+                "step": 10 * i} for i in range(1, 100)]
+    history.insert(50, {"epoch": 5.0, "eval_loss": 1.7, "eval_runtime": 3.1, "step": 500})
+    state = {"best_metric": None, "epoch": 9.9, "global_step": 990, "log_history": history, "trial_name": "a [b] {c"}
+    for indent in (None, 2):
+        path = case.write("checkpoint-%s-trainer_state.json" % indent, json.dumps(state, indent=indent))
+        told = json.loads(case.run("signals", "--format", "json", path).out)
+        loss = of_metric(told, "loss")[0]
+        case.check((loss["count"], loss["not_finite"], loss["to_step"]) == (99, 40, 990), "indent %s: %r" % (indent, loss))
+        case.check([s["metric"] for s in told["series"]] == ["loss", "eval_loss", "grad_norm", "learning_rate"], "metrics")
+        verdict = case.verdict(path)
+        case.check(verdict["cause"] == "numerical_instability" and verdict["evidence"][0]["text"] in open(path).read(), "verdict: %r" % verdict["cause"])
+    case.run("signals", case.write("trainer_state.json", '{"epoch": 1.0}'), status=3, says="log_history")
+    rows = "".join(json.dumps({"train/loss": 2.5 - i / 100, "_runtime": 3.5 * i, "_step": i}) + "\n" for i in range(60))
+    told = json.loads(case.run("signals", "--format", "json", case.write("history.jsonl", rows)).out)
+    case.check(of_metric(told, "loss")[0]["to_step"] == 59, "rows of JSON: %r" % told["series"])
+
+
 def of_metric(told, metric):
     return [s for s in told["series"] if s["metric"] == metric]
 

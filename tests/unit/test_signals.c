@@ -1007,6 +1007,28 @@ TEST(memory_grows)
     check_seen(j, "host_memory", "memory_growth", NULL, 35, 45);
 }
 
+static void hold_memory(struct job *j, long steps, double used, double held, double more)
+{
+    for (long i = 0; i < steps; i++) {
+        say(j, "step %ld loss %.4f | allocated: %.2f | reserved: %.2f", i, usual(j, i), used,
+            held + more * (double)i);
+    }
+}
+
+TEST(memory_falls_to_pieces)
+{
+    struct job *j = begin();
+    hold_memory(j, 100, 30, 32, 0.4);
+    check_seen(j, "memory_reserved", "memory_growth", NULL, 20, 70);
+}
+
+TEST(reserved_memory_as_usual)
+{
+    struct job *j = begin();
+    hold_memory(j, 100, 30, 60, 0); /* a large cache from the start on */
+    check_healthy(j, "a large cache");
+}
+
 TEST(memory_as_usual)
 {
     struct job *j = begin();
@@ -1699,6 +1721,8 @@ int main(void)
     RUN(throughput_as_usual);
     RUN(one_rank_apart);
     RUN(memory_grows);
+    RUN(memory_falls_to_pieces);
+    RUN(reserved_memory_as_usual);
     RUN(memory_as_usual);
     RUN(one_slow_rank);
     RUN(ranks_as_usual);
