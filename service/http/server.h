@@ -51,6 +51,7 @@ struct fl_http_request {
     void *own; /* the handler's */
 
     /* of server.c */
+    size_t came; /* of the body */
     bool refused;
     bool later;
     int64_t began_us;
