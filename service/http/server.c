@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { THREADS = 2, ANSWER_CAP = 32 << 20, SWALLOW = 64 << 20, BACKLOG = 511, HEAD_BYTES = 32 * 1024 };
+enum { THREADS = 2, ANSWER_CAP = 32 << 20, SWALLOW = 64 << 20, LARGE = 64 << 10, BACKLOG = 511, HEAD_BYTES = 32 * 1024 };
 
 struct fl_http_server {
     struct fl_mhd mhd;
@@ -325,6 +325,11 @@ static enum MHD_Result answer(struct fl_http_request *r)
         fl_buf_clear(&r->answer);
         refuse(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the answer is too large; ask for less of it");
         r->stream = NULL;
+    }
+    if (!r->stream && r->answer.n > LARGE && *r->method == 'G' && !fl_http_hold(r, r->answer.n)) {
+        refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy; try again in a second");
+        r->headers_n = 0;
+        fl_http_set(r, "Retry-After", "1");
     }
     if (r->stream) {
         response = s->mhd.create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, read_stream, r, NULL);

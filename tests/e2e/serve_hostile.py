@@ -303,7 +303,7 @@ def test_slow_clients(c):
             if i % 4 == 1:
                 s.sendall(head("Content-Length: 1000"))
             elif i % 4 == 2:
-                s.sendall(b"GET /api/v1/jobs/big/log?to=100000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                s.sendall(b"GET /api/v1/jobs/big/log?to=1000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             s.setblocking(False)
             slow.append([s, i % 4, time.monotonic()])
         time.sleep(0.3)
@@ -311,7 +311,9 @@ def test_slow_clients(c):
         c.check(open_at_once >= n * 0.9, "only %d connections were let in" % open_at_once)
         began = time.monotonic()
         times, lived = [], {}
-        while slow and time.monotonic() - began < 40:
+        # What is in the buffers of the kernel is answered, for us: such a connection may rest for a minute.
+        may_stay = 2 if LONG else 2 + n // 4
+        while slow and time.monotonic() - began < (80 if LONG else 14):
             for x in list(slow):
                 s, kind, since = x
                 try:
@@ -335,12 +337,12 @@ def test_slow_clients(c):
             times.append(time.monotonic() - t)
             c.check(ok, "a healthy client was refused")
             time.sleep(0.1)
-            if d.fds() - before <= 2:
+            if d.fds() - before <= may_stay:
                 break
         cut_all = d.fds() - before
         took = time.monotonic() - began
         worst = {k: round(max(v), 1) for k, v in lived.items()}
-        c.check(cut_all <= 2, "%d connections are still held after %.0f s" % (cut_all, took))
+        c.check(cut_all <= may_stay, "%d connections are still held after %.0f s" % (cut_all, took))
         c.check(all(v < 12.5 for k, v in worst.items() if k != 2), "cut after %s s (0 head, 1 body, 3 idle)" % worst)
         p99 = sorted(times)[int(len(times) * 0.99)]
         c.check(p99 < 0.5, "the healthy client's p99 was %.0f ms" % (p99 * 1000))
@@ -350,6 +352,31 @@ def test_slow_clients(c):
         c.check(d.rss() < RSS_MOST, "%d MiB more memory" % grown)
     print("     %d slow clients: cut after at most %s s, all gone after %.1f s, p99 of a healthy one %.0f ms, %d MiB more"
           % (n, worst, took, p99 * 1000, grown), flush=True)
+
+
+def test_unread_answers(c):
+    """Many who ask for much and do not read it: some are told to come later, none fills the memory."""
+    with Daemon(c) as d, d.client() as it:
+        it.post("/api/v1/ingest?job=big&stream=s", os.urandom(1 << 20).hex() + "\n" + os.urandom(1 << 20).hex() + "\n", Content_Type="text/plain")
+        sockets = []
+        for _ in range(40):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", d.port))
+            s.sendall(b"GET /api/v1/jobs/big/log HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            sockets.append(s)
+        statuses = []
+        for s in sockets:
+            s.settimeout(5)
+            statuses.append(int(s.recv(12).split()[1]))
+        held = d.metric("faultline_http_held_bytes")
+        c.check(set(statuses) == {200, 503} and held <= 48 << 20, "40 answers of 4 MiB: %s, %s bytes held" % (statuses, held))
+        for s in sockets:
+            s.close()
+        until = time.monotonic() + 5
+        while it.get("/api/v1/jobs/big/log").status != 200 and time.monotonic() < until:
+            time.sleep(0.1)
+        c.check(it.get("/api/v1/jobs/big/log").status == 200, "busy for ever")
 
 
 def test_churn(c):
