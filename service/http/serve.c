@@ -152,7 +152,8 @@ static void on_done(void *ctx, const struct fl_http_request *r, double seconds)
     if (!stream) {
         fl_counters_observe(s->counters, "faultline_http_request_duration_seconds", NULL, seconds);
     }
-    if (r->status >= 500) {
+    long now = (long)(fl_clock_mono_ms() / 1000);
+    if (r->status >= 500 && atomic_exchange(&s->warned, now) != now) { /* one a second: a full disk refuses thousands */
         fl_log(FL_LOG_WARN, "request=%s %s %s status=%u: %.200s", r->id, r->method, r->path.p, r->status,
                fl_buf_text(&r->answer));
     }

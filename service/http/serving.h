@@ -29,6 +29,7 @@ struct fl_serve {
     struct fl_tokens tokens;
     atomic_bool ready;
     atomic_long requests; /* in hand */
+    atomic_long warned;   /* the second of the last warning */
     bool is_local;        /* others cannot reach it */
 };
 

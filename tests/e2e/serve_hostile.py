@@ -379,6 +379,36 @@ def test_unread_answers(c):
         c.check(it.get("/api/v1/jobs/big/log").status == 200, "busy for ever")
 
 
+def test_one_address(c):
+    """Another machine's address may hold 64 connections; this machine's own, more."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))
+            own = s.getsockname()[0]
+        except OSError:
+            own = "127.0.0.1"
+    if own.startswith("127."):
+        c.skipped = "this machine has no other address"
+        return
+    with Daemon(c, "--insecure", listen="0.0.0.0:0") as d:
+        held = [socket.create_connection((own, d.port), 5) for _ in range(80)]
+        time.sleep(0.5)
+        shut = 0
+        for s in held:
+            s.setblocking(False)
+            try:
+                shut += s.recv(1) == b""
+            except BlockingIOError:
+                pass
+            except OSError:
+                shut += 1
+        c.check(shut == 16, "of 80 connections of one address %d were refused" % shut)
+        with d.client() as it:
+            c.check(it.get("/healthz").status == 200, "others are refused, too")
+        for s in held:
+            s.close()
+
+
 def test_churn(c):
     """H5: connections that end in every state leave nothing behind."""
     n = 20000 if LONG else 1500
