@@ -278,6 +278,9 @@ static void begin(struct fl_http_request *r, const char *version)
     if (r->status == 0 && length > 0 && !fl_http_hold(r, (size_t)length)) {
         refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy; try again in a second");
     }
+    if (r->status == 0 && length > 0) {
+        (void)fl_buf_room(&r->body, (size_t)length); /* grown by doubling, it would take twice that */
+    }
     r->refused = r->status != 0;
     fl_guard_now(s->guard, r->guarded, FL_GUARD_BODY, 0);
 }
