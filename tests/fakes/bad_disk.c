@@ -26,7 +26,7 @@ static atomic_long calls;
 static long number(const char *name, long missing)
 {
     const char *text = getenv(name);
-    return text && *text ? atol(text) : missing;
+    return text && *text ? strtol(text, NULL, 10) : missing;
 }
 
 static int is_ours(int fd)
@@ -132,7 +132,7 @@ SHOWN int clock_gettime(clockid_t which, struct timespec *out)
             int fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0);
             if (fd >= 0) {
                 if (syscall(SYS_read, fd, text, sizeof text - 1) > 0) {
-                    atomic_store(&jump, atol(text));
+                    atomic_store(&jump, strtol(text, NULL, 10));
                 }
                 syscall(SYS_close, fd);
             }
