@@ -441,6 +441,7 @@ def test_churn(c):
                 kept = []
         for x in kept:
             x.close()
+        it.close() # it was idle for longer than one may be
         until = time.monotonic() + 25 # streams see at the next ping that nobody listens
         while d.fds() > before + 2 and time.monotonic() < until:
             it.get("/healthz")
