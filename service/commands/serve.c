@@ -6,6 +6,9 @@
 #include "service/http/serve.h"
 #include "service/notify.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +43,15 @@ static void raise_limit(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+/* Large bodies go back to the system when they are written, not to a heap that keeps them. */
+static void tune_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+#endif
 }
 
 static void reload(struct fl_serve *serve)
@@ -77,6 +89,7 @@ static int run(struct fl_config *config, struct options *o)
     o->serve.config = config;
     block_signals(&signals);
     raise_limit();
+    tune_memory();
     if (!config->value[FL_SET_STATE]) {
         fl_log(FL_LOG_ERROR, "there is no state folder: give one with --state");
         return FL_EXIT_USAGE;

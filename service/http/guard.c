@@ -70,7 +70,7 @@ static int64_t allowed(const struct fl_guarded *c, bool crowded)
     case FL_GUARD_BODY:
         return FL_GUARD_GRACE_MS + rest;
     case FL_GUARD_ANSWER:
-        return FL_GUARD_GRACE_MS + rest / 16;
+        return FL_GUARD_GRACE_MS + rest / FL_GUARD_READS;
     case FL_GUARD_WORK:
     case FL_GUARD_STREAM:
         return -1;

@@ -16,6 +16,7 @@ enum {
     FL_GUARD_IDLE_MS = 60000, /* kept open between two requests */
     FL_GUARD_GRACE_MS = 10000,
     FL_GUARD_RATE = 1024,     /* bytes a second */
+    FL_GUARD_READS = 64,      /* times that, for those who read */
     FL_GUARD_ADDRESS = 64,    /* connections of an address that is not this machine's */
     FL_GUARD_WRONG = 5,       /* wrong tokens a second of an address */
 };

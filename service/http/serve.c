@@ -152,7 +152,8 @@ static void on_done(void *ctx, const struct fl_http_request *r, double seconds)
     if (!stream) {
         fl_counters_observe(s->counters, "faultline_http_request_duration_seconds", NULL, seconds);
     }
-    bool bad = r->status >= 500;
+    long now = (long)(fl_clock_mono_ms() / 1000);
+    bool bad = r->status >= 500 && atomic_exchange(&s->warned, now) != now; /* one a second: a full disk refuses thousands */
     fl_log(bad ? FL_LOG_WARN : FL_LOG_DEBUG, "request=%s trace=%s %s %s status=%u seconds=%.3f%s%.200s", r->id,
            *r->trace ? r->trace : "-", r->method, r->path.p, r->status, seconds, bad ? ": " : "",
            bad ? fl_buf_text(&r->answer) : "");

@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { THREADS = 2, ANSWER_CAP = 32 << 20, SWALLOW = 1 << 20, BACKLOG = 511, HEAD_BYTES = 32 * 1024 };
+enum { THREADS = 2, ANSWER_CAP = 32 << 20, SWALLOW = 64 << 20, LARGE = 64 << 10, BACKLOG = 511, HEAD_BYTES = 32 * 1024 };
 
 struct fl_http_server {
     struct fl_mhd mhd;
@@ -166,6 +166,13 @@ struct lengths {
     bool bad;
 };
 
+/* libmicrohttpd 0.9.75 adds a folded line to the name before it: "Content-Length5". */
+static bool is_folded(const char *name, const char *known)
+{
+    size_t n = strlen(known);
+    return strncasecmp(name, known, n) == 0 && name[n];
+}
+
 static enum MHD_Result count_header(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct lengths *l = ctx;
@@ -176,7 +183,11 @@ static enum MHD_Result count_header(void *ctx, enum MHD_ValueKind kind, const ch
     for (const char *c = name; *c; c++) { /* a token of RFC 9110, 5.6.2 */
         l->bad |= *c <= ' ' || *c >= 127 || strchr("\"(),/:;<=>?@[\\]{}", *c);
     }
-    l->bad |= *name == '\0';
+    for (const char *c = value; c && *c; c++) {
+        l->bad |= (*c > 0 && *c < ' ' && *c != '\t') || *c == 127;
+    }
+    l->bad |= *name == '\0' || is_folded(name, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+              is_folded(name, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     l->bad |= strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0 && value &&
               strcasecmp(value, "chunked") != 0;
     return MHD_YES;
@@ -267,15 +278,21 @@ static void begin(struct fl_http_request *r, const char *version)
     if (r->status == 0 && length > 0 && !fl_http_hold(r, (size_t)length)) {
         refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy; try again in a second");
     }
+    if (r->status == 0 && length > 0) {
+        (void)fl_buf_room(&r->body, (size_t)length); /* grown by doubling, it would take twice that */
+    }
     r->refused = r->status != 0;
     fl_guard_now(s->guard, r->guarded, FL_GUARD_BODY, 0);
 }
 
-static void take_body(struct fl_http_request *r, const char *data, size_t n)
+/* false: no end of it is to be seen. What is refused is read, up to SWALLOW: a client that is still sending when
+ * the connection closes never sees the answer. */
+static bool take_body(struct fl_http_request *r, const char *data, size_t n)
 {
     fl_guard_got(r->server->guard, r->guarded, n);
+    r->came += n;
     if (r->refused) {
-        return;
+        return r->came <= SWALLOW;
     }
     if (r->body.n + n > FL_HTTP_BODY) {
         refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large; send it in parts, or packed");
@@ -289,6 +306,7 @@ static void take_body(struct fl_http_request *r, const char *data, size_t n)
         fl_buf_free(&r->body);
         fl_buf_init(&r->body, FL_HTTP_BODY);
     }
+    return true;
 }
 
 static ssize_t read_stream(void *ctx, uint64_t at, char *p, size_t n)
@@ -310,6 +328,11 @@ static enum MHD_Result answer(struct fl_http_request *r)
         fl_buf_clear(&r->answer);
         refuse(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the answer is too large; ask for less of it");
         r->stream = NULL;
+    }
+    if (!r->stream && r->answer.n > LARGE && *r->method == 'G' && !fl_http_hold(r, r->answer.n)) {
+        refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy; try again in a second");
+        r->headers_n = 0;
+        fl_http_set(r, "Retry-After", "1");
     }
     if (r->stream) {
         response = s->mhd.create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, read_stream, r, NULL);
@@ -367,14 +390,13 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
         }
         begin(r, version);
         long long length = announced(r);
-        bool long_body = length > SWALLOW || fl_http_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
-                         fl_http_header(r, MHD_HTTP_HEADER_EXPECT);
+        bool long_body = length > SWALLOW || fl_http_header(r, MHD_HTTP_HEADER_EXPECT);
         return r->refused && long_body ? answer(r) : MHD_YES;
     }
     if (*n) {
-        take_body(r, data, *n);
+        bool goes_on = take_body(r, data, *n);
         *n = 0;
-        return MHD_YES;
+        return goes_on ? MHD_YES : MHD_NO;
     }
     if (r->status == 0 && !r->later) {
         fl_guard_now(s->guard, r->guarded, FL_GUARD_WORK, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP/1.1 over libmicrohttpd: requests with their whole body come in, answers go out; what a request means
  * is not known here. Malformed requests, and those whose length two headers tell differently, are refused
- * (RFC 9112, 6.3); slow ones are cut (guard.h); all bodies together may take FL_HTTP_BODIES bytes, over which
- * they are refused with 503, not with a status that makes a shipper drop them.
+ * (RFC 9112, 6.3); slow ones are cut (guard.h); all bodies, and large answers to GET, together may take FL_HTTP_BODIES
+ * bytes, over which they are refused with 503, not with a status that makes a shipper drop them.
  * Threads: handlers run in those of the server, and may answer later from any. */
 #pragma once
 #include "service/base/buf.h"
@@ -51,6 +51,7 @@ struct fl_http_request {
     void *own; /* the handler's */
 
     /* of server.c */
+    size_t came; /* of the body */
     bool refused;
     bool later;
     int64_t began_us;

@@ -32,6 +32,7 @@ struct fl_serve {
     atomic_bool ready;
     atomic_bool reads_signals;
     atomic_long requests; /* in hand */
+    atomic_long warned;   /* the second of the last warning */
     bool is_local;        /* others cannot reach it */
 };
 

@@ -337,6 +337,10 @@ static void take(struct fl_serve *s, struct fl_http_request *r, enum fl_push_pat
                          .ends = end && strcmp(end, "0") != 0};
     fl_buf_init(&t->unpacked, UNPACKED);
     enum fl_status status = decode(t, &err);
+    if (!t->placed) { /* the lines are copies */
+        fl_buf_free(&r->body);
+        fl_buf_free(&t->unpacked);
+    }
     if (status == FL_OK && t->parts_n) {
         t->write.bytes = t->bytes + sizeof *t;
         fl_http_later(r);

@@ -14,7 +14,7 @@ static const char *const steps[] = {
     "CREATE TABLE jobs(row INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " ended INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, grown INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL DEFAULT 0, lines INTEGER NOT NULL DEFAULT 0,"
-    " streams INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 1,"
+    " streams INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,"
     " facts TEXT NOT NULL DEFAULT '{}', revision INTEGER NOT NULL DEFAULT 0,"
     " judged INTEGER NOT NULL DEFAULT 0, final INTEGER NOT NULL DEFAULT 0,"
     " outcome TEXT NOT NULL DEFAULT '', cause TEXT NOT NULL DEFAULT '',"
@@ -24,7 +24,7 @@ static const char *const steps[] = {
     " rank INTEGER NOT NULL DEFAULT -1, confidence REAL NOT NULL DEFAULT 0);"
     "CREATE INDEX jobs_unjudged ON jobs(row) WHERE final = 0;"
     "CREATE INDEX jobs_incident ON jobs(incident) WHERE incident <> '';"
-    "CREATE INDEX jobs_kept ON jobs(grown) WHERE kept = 1;"
+    "CREATE INDEX jobs_held ON jobs(grown) WHERE held > 0;"
     "CREATE TABLE streams(row INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL,"
     " name TEXT NOT NULL, node TEXT NOT NULL, rank INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL DEFAULT 0, lines INTEGER NOT NULL DEFAULT 0, UNIQUE(job, name));"
@@ -263,7 +263,7 @@ static enum fl_status grow(struct fl_jobs *jobs, int64_t job, int64_t stream, si
 {
     static const char *const sql[] = {
         "UPDATE streams SET bytes = bytes + ?2, lines = lines + ?3 WHERE row = ?1",
-        "UPDATE jobs SET bytes = bytes + ?2, lines = lines + ?3, grown = ?4, final = 0, kept = 1"
+        "UPDATE jobs SET bytes = bytes + ?2, lines = lines + ?3, grown = ?4, final = 0, held = held + ?2"
         " WHERE row = ?1"};
     enum fl_status status = FL_OK;
     for (size_t i = 0; status == FL_OK && i < 2; i++) {
@@ -475,7 +475,7 @@ static enum fl_status drop_logs(struct fl_jobs *jobs, int64_t job, struct fl_err
 {
     enum fl_status status = run_on(
         jobs, "DELETE FROM chunks WHERE stream IN (SELECT row FROM streams WHERE job = ?)", job, err);
-    return status == FL_OK ? run_on(jobs, "UPDATE jobs SET kept = 0 WHERE row = ?", job, err) : status;
+    return status == FL_OK ? run_on(jobs, "UPDATE jobs SET held = 0 WHERE row = ?", job, err) : status;
 }
 
 enum fl_status fl_jobs_forget(struct fl_jobs *jobs, struct fl_str name, struct fl_err *err)
@@ -503,8 +503,8 @@ enum fl_status fl_jobs_trim(struct fl_jobs *jobs, int64_t bytes, int64_t since_m
     sqlite3_stmt *s = NULL;
     *trimmed_r = false;
     enum fl_status status = fl_db_prepare(
-        &jobs->db, "SELECT row FROM jobs WHERE kept = 1 AND (grown < ?1 OR"
-                   " (SELECT total(bytes) FROM jobs WHERE kept = 1) > ?2) ORDER BY grown LIMIT 1", &s, err);
+        &jobs->db, "SELECT row FROM jobs WHERE held > 0 AND (grown < ?1 OR"
+                   " (SELECT total(held) FROM jobs WHERE held > 0) > ?2) ORDER BY grown LIMIT 1", &s, err);
     if (status == FL_OK) {
         sqlite3_bind_int64(s, 1, since_ms);
         sqlite3_bind_int64(s, 2, bytes);

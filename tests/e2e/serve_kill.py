@@ -344,4 +344,4 @@ def test_clock_jumps(c):
 TESTS = [f for name, f in list(globals().items()) if name.startswith("test_")]
 
 if __name__ == "__main__":
-    sys.exit(run_tests(TESTS, sys.argv))
+    sys.exit(run_tests(TESTS, sys.argv, 2))
