@@ -4,7 +4,7 @@
 
     serve_hostile.py PATH/TO/faultline [NAME...]      runs the tests whose names contain one of the NAMEs
 
-FL_LONG=1: 10,000 malformed requests in place of 1,000, 1,000 slow clients in place of 100. FL_SEED repeats a run.
+FL_LONG=1: 10,000 malformed requests in place of 400, 1,000 slow clients in place of 100. FL_SEED repeats a run.
 """
 import gzip
 import json
@@ -171,7 +171,7 @@ def malformed(r):
 
 def test_malformed_requests(c):
     """H1: each is answered or closed within a second (or cut, when it is not complete), and a good one works after it."""
-    n = 10000 if LONG else 1000
+    n = 10000 if LONG else 400
     queue = [(what, data) for what, data in FIXED]
     r = random.Random(SEED)
     queue += [malformed(r) for _ in range(n - len(queue))]
@@ -413,7 +413,7 @@ def test_one_address(c):
 
 def test_churn(c):
     """H5: connections that end in every state leave nothing behind."""
-    n = 20000 if LONG else 1500
+    n = 20000 if LONG else 600
     r = random.Random(SEED)
     with Daemon(c) as d, d.client() as it:
         it.post("/api/v1/ingest?job=churn&end=1", TEXT)

@@ -549,7 +549,8 @@ TEST(an_older_database_gets_the_tables)
                                " ALTER TABLE incidents DROP COLUMN fingerprint;"
                                " DROP TABLE verdicts; DROP TABLE endpoints; DROP TABLE answers;"
                                " DROP TABLE spending; DROP TRIGGER dense_gone;"
-                               " DROP TRIGGER dense_old; DROP TABLE dense; PRAGMA user_version = 1", NULL), FL_OK);
+                               " DROP TRIGGER dense_old; DROP TABLE dense; DROP TRIGGER groups_gone;"
+                               " DROP TABLE merges; DROP TABLE flags; PRAGMA user_version = 1", NULL), FL_OK);
     fl_incidents_close(store);
     CHECK_EQ_INT(fl_incidents_open(state, NULL, true, &store, NULL), FL_OK);
     struct fl_buf text;
