@@ -6,21 +6,6 @@
 
 enum { ARENA = 1 << 20 };
 
-/* One write statement in a transaction of its own; *n_r: rows that it changed. */
-static enum fl_status write_one(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
-                                int n, long *n_r, struct fl_err *err)
-{
-    pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_db_begin(&store->db, err);
-    if (status == FL_OK) {
-        status = fl_db_run(&store->db, sql, texts, n, err);
-        *n_r = status == FL_OK ? sqlite3_changes(store->db.sql) : 0;
-        status = fl_store_end(store, status, err);
-    }
-    pthread_mutex_unlock(&store->mutex);
-    return status;
-}
-
 /* Calls row for each row of a statement with one parameter. */
 static enum fl_status read_all(struct fl_incidents *store, const char *sql, struct fl_str text,
                                enum fl_status (*row)(void *ctx, sqlite3_stmt *s, struct fl_err *err),
@@ -87,7 +72,7 @@ enum fl_status fl_groups_merge(struct fl_incidents *store, struct fl_str id, str
     }
     if (status == FL_OK) {
         const struct fl_str texts[] = {id, root};
-        status = write_one(store, "INSERT OR REPLACE INTO merges(id, into_id) SELECT id, ?2 FROM"
+        status = fl_store_write(store, "INSERT OR REPLACE INTO merges(id, into_id) SELECT id, ?2 FROM"
                                   " (SELECT ?1 AS id UNION SELECT id FROM merges WHERE into_id = ?1)",
                            texts, 2, &n, err);
     }
@@ -98,7 +83,7 @@ enum fl_status fl_groups_merge(struct fl_incidents *store, struct fl_str id, str
 enum fl_status fl_groups_split(struct fl_incidents *store, struct fl_str id, struct fl_err *err)
 {
     long n = 0;
-    enum fl_status status = write_one(store, "DELETE FROM merges WHERE id = ?1", &id, 1, &n, err);
+    enum fl_status status = fl_store_write(store, "DELETE FROM merges WHERE id = ?1", &id, 1, &n, err);
     return status == FL_OK && n == 0
                ? fl_fail(err, FL_NOTFOUND, "%.*s is merged into no other incident", (int)id.n, id.p)
                : status;
@@ -137,10 +122,10 @@ enum fl_status fl_flags_set(struct fl_incidents *store, struct fl_str id, bool f
     fl_arena_free(&arena);
     const struct fl_str texts[] = {id, note, fl_str_of(now)};
     if (status == FL_OK && flagged) {
-        status = write_one(store, "INSERT INTO flags(id, note, time) VALUES (?1, ?2, ?3)"
+        status = fl_store_write(store, "INSERT INTO flags(id, note, time) VALUES (?1, ?2, ?3)"
                                   " ON CONFLICT(id) DO UPDATE SET note = ?2", texts, 3, &n, err);
     } else if (status == FL_OK) {
-        status = write_one(store, "DELETE FROM flags WHERE id = ?1", texts, 1, &n, err);
+        status = fl_store_write(store, "DELETE FROM flags WHERE id = ?1", texts, 1, &n, err);
     }
     return status;
 }

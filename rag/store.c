@@ -87,3 +87,17 @@ enum fl_status fl_store_end(struct fl_incidents *store, enum fl_status status, s
     store->index_stale = store->index_stale || status != FL_OK;
     return status;
 }
+
+enum fl_status fl_store_write(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
+                              int n, long *n_r, struct fl_err *err)
+{
+    pthread_mutex_lock(&store->mutex);
+    enum fl_status status = fl_db_begin(&store->db, err);
+    if (status == FL_OK) {
+        status = fl_db_run(&store->db, sql, texts, n, err);
+        *n_r = status == FL_OK ? sqlite3_changes(store->db.sql) : 0;
+        status = fl_store_end(store, status, err);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}

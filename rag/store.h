@@ -42,6 +42,10 @@ void fl_store_close(struct fl_incidents *store);
 enum fl_status fl_store_end(struct fl_incidents *store, enum fl_status status,
                             struct fl_err *err) FL_MUST_USE;
 
+/* One write statement in a transaction of its own; its parameters are texts. *n_r: rows that it changed. */
+enum fl_status fl_store_write(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
+                              int n, long *n_r, struct fl_err *err) FL_MUST_USE;
+
 /* The parts of an incident, in the order of the columns below: one table drives binding, reading,
  * checking and JSON. */
 struct fl_store_part {

@@ -84,32 +84,18 @@ enum fl_status fl_verdicts_seen(struct fl_incidents *store, struct fl_str incide
     return status;
 }
 
-static enum fl_status mark(struct fl_incidents *store, const char *sql, const struct fl_str *texts,
-                           int n, long *n_r, struct fl_err *err)
-{
-    pthread_mutex_lock(&store->mutex);
-    enum fl_status status = fl_db_begin(&store->db, err);
-    if (status == FL_OK) {
-        status = fl_db_run(&store->db, sql, texts, n, err);
-        *n_r = status == FL_OK ? sqlite3_changes(store->db.sql) : 0;
-        status = fl_store_end(store, status, err);
-    }
-    pthread_mutex_unlock(&store->mutex);
-    return status;
-}
-
 enum fl_status fl_verdicts_judge(struct fl_incidents *store, struct fl_str incident, bool right,
                                  struct fl_str truth, long *n_r, struct fl_err *err)
 {
     const struct fl_str texts[] = {incident, right ? FL_LIT("correct") : FL_LIT("wrong"), truth};
-    return mark(store, "UPDATE verdicts SET feedback = ?2, truth = ?3 WHERE incident IN " FL_GROUPS_MEMBERS,
+    return fl_store_write(store, "UPDATE verdicts SET feedback = ?2, truth = ?3 WHERE incident IN " FL_GROUPS_MEMBERS,
                 texts, 3, n_r, err);
 }
 
 enum fl_status fl_verdicts_retract(struct fl_incidents *store, struct fl_str rule, long *n_r,
                                    struct fl_err *err)
 {
-    return mark(store, "UPDATE verdicts SET retracted = 1 WHERE rule = ?1", &rule, 1, n_r, err);
+    return fl_store_write(store, "UPDATE verdicts SET retracted = 1 WHERE rule = ?1", &rule, 1, n_r, err);
 }
 
 enum fl_status fl_verdicts_count(struct fl_incidents *store, fl_verdicts_visit visit, void *ctx,
