@@ -25,6 +25,8 @@ enum fl_setting {
     FL_SET_DAY_TOKENS, /* at most a day */
     FL_SET_PRICE_IN,   /* of a million tokens */
     FL_SET_PRICE_OUT,
+    FL_SET_LOG_ROOTS, /* folders with colons between: where logs of ended jobs are read; so the next one */
+    FL_SET_WATCH,
     FL_SETTINGS_N
 };
 

@@ -143,8 +143,8 @@ static const struct known known[] = {
     KEY("severity_number", PASSING, 0),
     KEY("severity_text", PASSING, 0),
     KEY("short_message", TEXT, 5),
-    KEY("slurm_job_id", JOB, 1),
-    KEY("slurm_jobid", JOB, 1),
+    KEY("slurm_job_id", JOB, FL_PUSH_SLURM),
+    KEY("slurm_jobid", JOB, FL_PUSH_SLURM),
     KEY("slurm_localid", LOCAL_RANK, 0),
     KEY("slurm_procid", RANK, 2),
     KEY("slurmd_nodename", NODE, 2),
@@ -334,7 +334,7 @@ struct fl_str fl_push_slurm_job(struct fl_str path)
     if (!fl_str_take(&s, FL_LIT("slurm-"))) {
         return (struct fl_str){"", 0};
     }
-    struct fl_str from = s;
+    struct fl_str from = {s.p - 6, s.n + 6};
     if (!fl_str_take_number(&s, &number)) {
         return (struct fl_str){"", 0};
     }

@@ -7,6 +7,8 @@
 #include "service/http/reply.h"
 #include "service/http/serve.h"
 #include "service/http/token.h"
+#include "service/http/syslog.h"
+#include "service/jobs/fetch.h"
 #include "service/jobs/triage.h"
 
 #include <pthread.h>
@@ -22,6 +24,8 @@ struct fl_serve {
     struct fl_books *books;
     struct fl_incidents *incidents;
     struct fl_triage *triage;
+    struct fl_fetch *fetch;
+    struct fl_syslog *syslog;
     struct fl_hub *hub;
     struct fl_counters *counters;
     struct fl_http_server *server;
@@ -59,6 +63,8 @@ void fl_take_loki(struct fl_serve *serve, struct fl_http_request *request);
 void fl_take_otlp(struct fl_serve *serve, struct fl_http_request *request);
 void fl_take_bulk(struct fl_serve *serve, struct fl_http_request *request);
 void fl_take_journal(struct fl_serve *serve, struct fl_http_request *request);
+void fl_take_slurm(struct fl_serve *serve, struct fl_http_request *request);
+void fl_take_alerts(struct fl_serve *serve, struct fl_http_request *request);
 
 void fl_api_probe(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_health(struct fl_serve *serve, struct fl_http_request *request);

@@ -389,7 +389,7 @@ TEST(names)
     CHECK_EQ_STR(cut(fl_push_pod_job(FL_LIT("web-7d4f9c6b58-x7k2p"))), "web");
     CHECK_EQ_STR(cut(fl_push_pod_job(FL_LIT("bert-worker-11"))), "bert");
     CHECK_EQ_STR(cut(fl_push_pod_job(FL_LIT("solo"))), "solo");
-    CHECK_EQ_STR(cut(fl_push_slurm_job(FL_LIT("/home/u/slurm-123_4.out"))), "123_4");
+    CHECK_EQ_STR(cut(fl_push_slurm_job(FL_LIT("/home/u/slurm-123_4.out"))), "slurm-123_4");
     CHECK_EQ_STR(cut(fl_push_slurm_job(FL_LIT("/home/u/train.out"))), "");
     memset(text, 'x', sizeof text);
     fl_push_job_name((struct fl_str){text, sizeof text}, job);
