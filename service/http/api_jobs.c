@@ -206,7 +206,8 @@ void fl_api_job(struct fl_serve *s, struct fl_http_request *r)
     enum fl_status status = fl_jobs_get(s->read_jobs, r->segment[0], &arena, &job, NULL);
     pthread_mutex_unlock(&s->reading);
     fl_arena_free(&arena);
-    bool behind = status == FL_OK && (job.last.judged < job.bytes || (job.ended && !job.last.final));
+    bool behind = status == FL_OK && job.bytes > 0 && /* without a log there will be no verdict */
+                  (job.last.judged < job.bytes || (job.ended && !job.last.final));
     int64_t wait_ms = wait_s < 0 ? (job.revision == 0 ? FIRST_WAIT_MS : 0)
                                  : (wait_s < WAIT_MOST_S ? wait_s : WAIT_MOST_S) * 1000;
     if (behind && wait_ms > 0) {

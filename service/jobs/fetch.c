@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 enum {
-    ERRANDS = 64,
-    FILES = 4, /* of an errand */
+    ERRANDS = 1024, /* most of them wait for a file that is not there yet */
+    FILES = 2,      /* of an errand */
     SETTLE_MS = 1000,
     MISSING_MS = 60000,
     PASS_MS = 1000,

@@ -36,7 +36,9 @@ class Store:
         note = self._noted(packages)
         if os.path.exists(note):
             return
-        out = self._run("apt-get", "install", "-y", "--print-uris", "--no-install-recommends", *packages)
+        empty = os.path.join(self.folder, "none")  # what the machine has downloaded before is listed, too
+        os.makedirs(os.path.join(empty, "partial"), exist_ok=True)
+        out = self._run("apt-get", "-o", "Dir::Cache::archives=" + empty, "install", "-y", "--print-uris", "--no-install-recommends", *packages)
         files = [line.split()[1] for line in out.splitlines() if line.startswith("'")]
         cache = os.path.join(self.folder, "deb")
         os.makedirs(cache, exist_ok=True)
