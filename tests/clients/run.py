@@ -7,6 +7,8 @@ asked through the API. A client that cannot be had here is reported as skipped, 
 """
 import os
 import pwd
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -272,7 +274,7 @@ ReturnToService=2
 SchedulerType=sched/builtin
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/elasticsearch
-JobCompLoc=http://127.0.0.1:{port}/slurm/_doc
+JobCompLoc=http://slurm:{token}@127.0.0.1:{port}/slurm/_doc
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
 PartitionName=gpu Nodes={host} Default=YES MaxTime=10 State=UP
 """
@@ -281,7 +283,7 @@ PartitionName=gpu Nodes={host} Default=YES MaxTime=10 State=UP
 class Slurm:
     """munged, slurmctld and slurmd of this one machine."""
 
-    def __init__(self, c, port):
+    def __init__(self, c, port, token):
         STORE.debian("munge", "slurm-wlm", "slurm-wlm-elasticsearch-plugin")
         plugins = STORE.path("usr/lib", os.uname().machine + "-linux-gnu", "slurm-wlm")
         self.conf = os.path.join(c.folder, "slurm.conf")
@@ -290,7 +292,7 @@ class Slurm:
             os.makedirs(os.path.join(c.folder, folder), mode=0o700)
         os.chmod(c.folder, 0o755)
         c.write("slurm.conf", SLURM.format(host=socket.gethostname().split(".")[0], user=pwd.getpwuid(os.getuid()).pw_name, ctld=free_port(),
-                                           d=free_port(), folder=c.folder, plugins=plugins, port=port, cpus=os.cpu_count()))
+                                           d=free_port(), folder=c.folder, plugins=plugins, port=port, token=token, cpus=os.cpu_count()))
         c.write("cgroup.conf", "CgroupPlugin=cgroup/v%d\n" % (2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1))
         with open(os.path.join(c.folder, "munge", "key"), "wb") as f:
             f.write(os.urandom(1024))
@@ -333,7 +335,9 @@ def test_slurm(c):
     c.write("good.sh", "#!/bin/sh\n" + "".join("echo 'step %d/50 loss %.2f'\n" % (i, 3 - i / 50) for i in range(1, 51)) +
             "echo 'Training complete'\n")
     os.makedirs(os.path.join(c.folder, "out"))
-    with Service(c, "--rest", "3", "--log-root", c.folder) as s, Slurm(c, s.port) as slurm:
+    tokens = [re.search(r"\S{30,}", c.run("token", "add", name, "--scope", name).out)[0] for name in ("ingest", "read")]
+    with Service(c, "--rest", "3", "--log-root", c.folder) as s, Slurm(c, s.port, tokens[0]) as slurm:
+        s.token = tokens[1]
         end = time.time() + 40
         while "idle" not in slurm.command("sinfo", "-h", "-o", "%T") and time.time() < end:
             for program in slurm.started:
@@ -355,6 +359,30 @@ def test_slurm(c):
         c.check(cause(job) == "gpu_oom", "the array's: %s" % str(job)[:400])
         job = s.job("slurm-" + good, lambda j: j["state"] == "ended" and j["final"], 60)
         c.check((job.get("verdict") or {}).get("verdict") == "healthy", "good.sh: %s" % str(job)[:400])
+
+
+# ---------------------------------------------------------------------------------------------- deployment files
+
+DEPLOY = os.path.join(HERE, "..", "..", "service", "deploy")
+
+
+@client
+def test_systemd_unit(c):
+    unit = open(os.path.join(DEPLOY, "faultline.service.in")).read()
+    unit = unit.replace("@CMAKE_INSTALL_FULL_BINDIR@/faultline", c.binary).replace("@CMAKE_INSTALL_FULL_DATADIR@", "/usr/share")
+    path = c.write("faultline.service", unit)
+    done = subprocess.run([STORE.program("systemd-analyze"), "verify", path], capture_output=True, text=True, timeout=60)
+    c.check(done.returncode == 0 and "faultline.service" not in done.stderr, "systemd-analyze verify: " + done.stderr[-600:])
+
+
+@client
+def test_kustomization(c):
+    folder = os.path.join(c.folder, "k")
+    shutil.copytree(os.path.join(DEPLOY, "kubernetes"), folder)
+    c.run("token", "add", "shippers")
+    shutil.copy(os.path.join(c.state, "tokens.json"), folder)
+    done = subprocess.run([STORE.program("kubectl"), "kustomize", folder], capture_output=True, text=True, timeout=60)
+    c.check(done.returncode == 0 and "kind: StatefulSet" in done.stdout and "image: faultline:0.1.0" in done.stdout, done.stderr[-600:])
 
 
 TESTS = [f for name, f in sorted(globals().items()) if name.startswith("test_")]

@@ -38,6 +38,7 @@ class Service:
         self.case = case
         self.args = args
         self.env = dict(case.env, **(env or {}))
+        self.token = None
         self.start()
 
     def start(self):
@@ -74,6 +75,8 @@ class Service:
     def ask(self, path, body=None, **headers):
         """Status and body, parsed when it is JSON."""
         data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body.encode() if isinstance(body, str) else body
+        if self.token:
+            headers["Authorization"] = "Bearer " + self.token
         request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.port, path), data, headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
@@ -388,4 +391,4 @@ def test_alerts(c):
 TESTS = [f for name, f in sorted(globals().items()) if name.startswith("test_")]
 
 if __name__ == "__main__":
-    sys.exit(run_tests(TESTS, sys.argv))
+    sys.exit(run_tests(TESTS, sys.argv, at_once=4))
