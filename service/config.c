@@ -31,6 +31,8 @@ static const struct {
     [FL_SET_PRICE_IN] = {"price_in", "FAULTLINE_PRICE_IN", "flag"},
     [FL_SET_PRICE_OUT] = {"price_out", "FAULTLINE_PRICE_OUT", "flag"},
     [FL_SET_NOTICES] = {"notices", "FAULTLINE_NOTICES", "flag --notices"},
+    [FL_SET_LOG_ROOTS] = {"log_roots", "FAULTLINE_LOG_ROOTS", "flag --log-root"},
+    [FL_SET_WATCH] = {"watch", "FAULTLINE_WATCH", "flag --watch"},
 };
 
 const char *fl_config_name(enum fl_setting setting)

@@ -26,6 +26,8 @@ enum fl_setting {
     FL_SET_PRICE_IN,   /* of a million tokens */
     FL_SET_PRICE_OUT,
     FL_SET_NOTICES, /* file of those who are told of failures (service/notices/receivers.h) */
+    FL_SET_LOG_ROOTS, /* folders with colons between: where logs of ended jobs are read; so the next one */
+    FL_SET_WATCH,
     FL_SETTINGS_N
 };
 

@@ -62,6 +62,8 @@ static enum fl_status store(const struct fl_opt *o, const char *value, struct fl
     case FL_OPT_TEXT:
         *(const char **)o->target = value;
         return FL_OK;
+    case FL_OPT_LIST:
+        return fl_buf_addf(o->target, "%s%s", ((struct fl_buf *)o->target)->n ? ":" : "", value);
     case FL_OPT_INT: {
         char *end = NULL;
         errno = 0;

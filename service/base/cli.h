@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command lines: one table of options per command drives parsing and --help alike. */
 #pragma once
+#include "service/base/buf.h"
 #include "service/base/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum fl_opt_kind { FL_OPT_FLAG, FL_OPT_TEXT, FL_OPT_INT, FL_OPT_CHOICE };
+enum fl_opt_kind { FL_OPT_FLAG, FL_OPT_TEXT, FL_OPT_INT, FL_OPT_CHOICE, FL_OPT_LIST };
 
 struct fl_opt {
     const char *name; /* without the dashes */
@@ -14,7 +15,8 @@ struct fl_opt {
     enum fl_opt_kind kind;
     const char *arg;  /* name of the value in --help; for FL_OPT_CHOICE "text|json|markdown" */
     const char *help;
-    void *target;     /* bool *, const char **, int *, or int * (index of the choice) */
+    void *target;     /* bool *, const char **, int *, int * (index of the choice), or
+                           struct fl_buf * (FL_OPT_LIST: what was given, with colons between) */
 };
 
 struct fl_cli {

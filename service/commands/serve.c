@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { REST_S = 60, KEEP_DAYS = 30, KEEP_GB = 50, TICK_S = 5 };
+enum { REST_S = 60, KEEP_DAYS = 30, KEEP_GB = 50, TICK_S = 5, LIST_CAP = 32 << 10 };
 
 struct options {
     struct fl_serve_options serve;
@@ -24,6 +24,8 @@ struct options {
     const char *notices;
     const char *base_url;
     const char *model;
+    struct fl_buf log_roots;
+    struct fl_buf watch;
 };
 
 /* All threads are born with them blocked; this one waits for them. */
@@ -99,6 +101,9 @@ static int run(struct fl_config *config, struct options *o)
     }
     fl_log(FL_LOG_INFO, "listening on port %d (%s), state folder %s", fl_serve_port(serve),
            o->serve.listen, config->value[FL_SET_STATE]);
+    if (o->serve.syslog) {
+        fl_log(FL_LOG_INFO, "syslog on port %d (%s)", fl_serve_syslog_port(serve), o->serve.syslog);
+    }
     fl_notify("READY=1");
     serve_until_told(serve, &signals);
     fl_log(FL_LOG_INFO, "stopping: what came in is answered and written");
@@ -111,6 +116,8 @@ int fl_cmd_serve(int argc, char **argv)
 {
     struct options o = {.serve = {.listen = "127.0.0.1:8765", .rest_s = REST_S,
                                 .keep_days = KEEP_DAYS, .keep_gb = KEEP_GB}};
+    fl_buf_init(&o.log_roots, LIST_CAP);
+    fl_buf_init(&o.watch, LIST_CAP);
     const struct fl_opt options[] = {
         {"listen", 'l', FL_OPT_TEXT, "ADDRESS:PORT", "where (default 127.0.0.1:8765)", &o.serve.listen},
         {"state", 0, FL_OPT_TEXT, "DIR", "state folder (jobs, incidents, rules, tokens)", &o.state},
@@ -123,6 +130,10 @@ int fl_cmd_serve(int argc, char **argv)
          &o.serve.keep_days},
         {"keep-gb", 0, FL_OPT_INT, "N", "... and only so much of them (default 50)", &o.serve.keep_gb},
         {"notices", 0, FL_OPT_TEXT, "FILE", "who is told of failures (see README)", &o.notices},
+        {"watch", 0, FL_OPT_LIST, "DIR", "read the logs below it as they grow; may be repeated", &o.watch},
+        {"log-root", 0, FL_OPT_LIST, "DIR",
+         "where logs of jobs that Slurm reports may be read; may be repeated", &o.log_roots},
+        {"syslog", 0, FL_OPT_TEXT, "ADDRESS:PORT", "take syslog over TCP there", &o.serve.syslog},
         {"base-url", 0, FL_OPT_TEXT, "URL", "OpenAI-compatible endpoint for unknown failures", &o.base_url},
         {"model", 0, FL_OPT_TEXT, "NAME", "model to ask there", &o.model},
     };
@@ -157,7 +168,11 @@ int fl_cmd_serve(int argc, char **argv)
     fl_config_flag(&config, FL_SET_NOTICES, o.notices);
     fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
     fl_config_flag(&config, FL_SET_MODEL, o.model);
+    fl_config_flag(&config, FL_SET_LOG_ROOTS, o.log_roots.p);
+    fl_config_flag(&config, FL_SET_WATCH, o.watch.p);
     code = run(&config, &o);
     fl_config_free(&config);
+    fl_buf_free(&o.log_roots);
+    fl_buf_free(&o.watch);
     return code;
 }

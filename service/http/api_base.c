@@ -91,6 +91,7 @@ void fl_api_metrics(struct fl_serve *s, struct fl_http_request *r)
     struct fl_writer_state writer;
     struct fl_triage_state triage;
     struct fl_guard_state guard;
+    struct fl_fetch_state fetch;
     size_t incidents = 0;
     fl_writer_look(s->writer, &writer);
     fl_triage_look(s->triage, &triage);
@@ -118,6 +119,10 @@ void fl_api_metrics(struct fl_serve *s, struct fl_http_request *r)
     if (fl_incidents_count(s->incidents, &incidents, NULL) == FL_OK) {
         fl_counters_gauge(out, "faultline_incidents", "Incidents that are remembered.", (double)incidents);
     }
+    fl_fetch_look(s->fetch, &fetch);
+    fl_counters_gauge(out, "faultline_watched_files", "Logs in watched folders.", (double)fetch.watched);
+    fl_counters_gauge(out, "faultline_jobs_unread", "Ended jobs whose logs are still to be read.",
+                      (double)fetch.waiting);
     add_rules(s, out);
 }
 

@@ -4,6 +4,7 @@
  * these values alone: the same in the next request. Streams are found by a hash of job and name. */
 #include "service/http/push_tell.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -189,11 +190,16 @@ struct fl_str fl_push_meant(struct fl_push *push, struct fl_jp_text text)
 
 /* ---- whose line it is ---- */
 
-static struct fl_str best(const struct fl_push *push, enum fl_push_role role)
+static const struct value *best_value(const struct fl_push *push, enum fl_push_role role)
 {
     const struct value *sender = &push->sender.of[role];
     const struct value *line = &push->line.of[role];
-    const struct value *v = line->weight <= sender->weight ? line : sender;
+    return line->weight <= sender->weight ? line : sender;
+}
+
+static struct fl_str best(const struct fl_push *push, enum fl_push_role role)
+{
+    const struct value *v = best_value(push, role);
     return (struct fl_str){v->text, v->n};
 }
 
@@ -247,6 +253,12 @@ static void name_job(const struct fl_push *push, const struct whose *w, char *ou
     char host[sizeof "node." + VALUE] = "node.";
     struct fl_str job = push->given.job;
     job = job.n ? job : fl_push_slurm_job(w->file);
+    const struct value *told = best_value(push, FL_PUSH_IS_JOB);
+    if (job.n == 0 && told->n && told->weight == FL_PUSH_SLURM && fl_is_digit(told->text[0])) {
+        int n = snprintf(host, sizeof host, "slurm-%.*s", (int)(told->n < FL_PUSH_JOB ? told->n : FL_PUSH_JOB),
+                         told->text);
+        job = (struct fl_str){host, n > 0 ? (size_t)n : 0};
+    }
     job = job.n ? job : best(push, FL_PUSH_IS_JOB);
     job = job.n ? job : fl_push_pod_job(w->pod);
     if (job.n == 0 && w->node.n) {

@@ -113,7 +113,7 @@ static const struct known known[] = {
     KEY("global_rank", RANK, 1),
     KEY("process_pid", PASSING, 0),
     KEY("programname", PROGRAM, 1),
-    KEY("slurm_jobid", JOB, 1),
+    KEY("slurm_jobid", JOB, FL_PUSH_SLURM),
     KEY("stack_trace", TRACE, 0),
     KEY("full_message", TRACE, 0),
     KEY("k8s_job_name", JOB, 4),
@@ -122,7 +122,7 @@ static const struct known known[] = {
     KEY("mpi_job_name", JOB, 3),
     KEY("process_rank", RANK, 2),
     KEY("service_name", JOB, 7),
-    KEY("slurm_job_id", JOB, 1),
+    KEY("slurm_job_id", JOB, FL_PUSH_SLURM),
     KEY("slurm_procid", RANK, 2),
     KEY("systemd_unit", PROGRAM, 2),
     KEY("_systemd_unit", PROGRAM, 2),
@@ -334,7 +334,7 @@ struct fl_str fl_push_slurm_job(struct fl_str path)
     if (!fl_str_take(&s, FL_LIT("slurm-"))) {
         return (struct fl_str){"", 0};
     }
-    struct fl_str from = s;
+    struct fl_str from = {s.p - 6, s.n + 6};
     if (!fl_str_take_number(&s, &number)) {
         return (struct fl_str){"", 0};
     }

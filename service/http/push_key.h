@@ -32,7 +32,10 @@ struct fl_push_key {
     int weight; /* among keys of one role the least counts */
 };
 
-enum { FL_PUSH_KEY = 64 }; /* bytes; longer ones mean nothing */
+enum {
+    FL_PUSH_KEY = 64,  /* bytes; longer ones mean nothing */
+    FL_PUSH_SLURM = 1, /* weight of a job's key whose value is a number of Slurm: the job is slurm-NUMBER */
+};
 
 /* Upper case is as lower case, and . - / @ are as _. `parent` ("": none) stands before the key. */
 struct fl_push_key fl_push_key_of(struct fl_str parent, struct fl_str key);
@@ -46,7 +49,7 @@ long fl_push_rank(struct fl_str text);
 /* What a pod's name says about the job that made it: "train" of train-0-x7k2p, train-worker-3. */
 struct fl_str fl_push_pod_job(struct fl_str pod);
 
-/* The job's number in slurm-123_4.out, empty when there is none. */
+/* slurm-123_4 of slurm-123_4.out, empty when there is none. */
 struct fl_str fl_push_slurm_job(struct fl_str path);
 
 /* A job's name with other bytes than A-Z a-z 0-9 . _ - replaced. out has room for FL_PUSH_JOB and

@@ -27,6 +27,8 @@ const struct fl_route fl_routes[] = {
     {"POST", "/{}/_bulk", INGEST, fl_take_bulk},
     {"PUT", "/{}/_bulk", INGEST, fl_take_bulk},
     {"POST", "/upload", INGEST, fl_take_journal},
+    {"POST", "/{}/_doc", INGEST, fl_take_slurm},
+    {"POST", "/api/v1/alerts", INGEST, fl_take_alerts},
 
     {"GET", "/api/v1/jobs", READ, fl_api_jobs},
     {"GET", "/api/v1/jobs/{}", READ, fl_api_job},

@@ -287,6 +287,14 @@ static enum fl_status check_open(struct fl_serve *s, struct fl_err *err)
                                          " token. Make one (faultline token add NAME --scope ingest), or"
                                          " say --insecure", s->o.listen);
     }
+    bool local = true;
+    if (status == FL_OK && s->o.syslog) {
+        status = fl_http_is_local(s->o.syslog, &local, err);
+    }
+    if (status == FL_OK && !local && !s->o.insecure) {
+        status = fl_fail(err, FL_DENIED, "--syslog %s: others could reach this address, and syslog knows no"
+                                         " tokens. Say --insecure if a firewall guards it", s->o.syslog);
+    }
     return status;
 }
 
@@ -329,6 +337,17 @@ static enum fl_status start_all(struct fl_serve *s, struct fl_err *err)
     if (status == FL_OK) {
         status = fl_triage_start(&triage, &s->triage, err);
     }
+    const struct fl_fetch_options fetch = {.state = s->state,
+                                           .log_roots = s->o.config->value[FL_SET_LOG_ROOTS],
+                                           .watch = s->o.config->value[FL_SET_WATCH],
+                                           .writer = s->writer,
+                                           .triage = s->triage};
+    if (status == FL_OK) {
+        status = fl_fetch_start(&fetch, &s->fetch, err);
+    }
+    if (status == FL_OK && s->o.syslog) {
+        status = fl_syslog_start(s->o.syslog, s->writer, s->triage, s->counters, &s->syslog, err);
+    }
     return status == FL_OK ? fl_http_start(s->o.listen, &handlers, &s->server, err) : status;
 }
 
@@ -369,6 +388,11 @@ enum fl_status fl_serve_start(const struct fl_serve_options *o, struct fl_serve 
 int fl_serve_port(const struct fl_serve *s)
 {
     return fl_http_port(s->server);
+}
+
+int fl_serve_syslog_port(const struct fl_serve *s)
+{
+    return s->syslog ? fl_syslog_port(s->syslog) : 0;
 }
 
 enum fl_status fl_serve_reload(struct fl_serve *s, struct fl_err *err)
@@ -420,6 +444,8 @@ void fl_serve_stop(struct fl_serve *s)
     while (s->server && atomic_load(&s->requests) > 0 && fl_clock_mono_ms() < until) {
         nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
     }
+    fl_syslog_stop(s->syslog);
+    fl_fetch_stop(s->fetch);
     fl_triage_stop(s->triage);
     fl_notices_stop(s->notices);
     fl_writer_stop(s->writer); /* who waits for it is answered */

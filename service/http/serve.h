@@ -3,7 +3,7 @@
  *
  *   push ─► decode ─► writer ─► jobs.db ─► triage ─► verdict ─► hub (events, who waits), notices, metrics
  *
- * Threads: those of the server, the writer, the triage, the hub and the notices. */
+ * Threads: those of the server, the writer, the triage, the hub, the notices, the reading of files and syslog. */
 #pragma once
 #include "service/config.h"
 
@@ -13,6 +13,7 @@ struct fl_serve_options {
     const struct fl_config *config; /* with a state folder */
     const char *listen;
     bool insecure; /* no tokens, though others can reach it */
+    const char *syslog; /* address to take it at, or NULL */
     int rest_s;    /* a job without news for so long is judged for good */
     int keep_days; /* logs of jobs that rest are kept so long ... */
     int keep_gb;   /* ... and only so much of them (10^9 bytes, before packing) */
@@ -22,6 +23,7 @@ struct fl_serve_options {
 enum fl_status fl_serve_start(const struct fl_serve_options *options, struct fl_serve **out,
                               struct fl_err *err) FL_MUST_USE;
 int fl_serve_port(const struct fl_serve *serve);
+int fl_serve_syslog_port(const struct fl_serve *serve); /* 0: none */
 /* Tokens, receivers of notices and rules anew. What cannot be read leaves the old ones in force. */
 enum fl_status fl_serve_reload(struct fl_serve *serve, struct fl_err *err) FL_MUST_USE;
 /* To be called every few seconds: forgets logs that are not to be kept any longer. */

@@ -66,7 +66,7 @@ enum fl_status fl_http_is_local(const char *listen, bool *local_r, struct fl_err
     return status;
 }
 
-static int port_of(int fd)
+int fl_http_port_of(int fd)
 {
     struct sockaddr_in6 a; /* the port stands where that of IPv4 does */
     socklen_t n = sizeof a;
@@ -74,7 +74,7 @@ static int port_of(int fd)
 }
 
 /* All addresses at once: [::] takes IPv4, too. */
-static enum fl_status open_socket(const char *listen_on, int *fd_r, struct fl_err *err)
+enum fl_status fl_http_listen(const char *listen_on, int *fd_r, struct fl_err *err)
 {
     struct addrinfo *list = NULL;
     enum fl_status status = resolve(listen_on, &list, err);
@@ -489,7 +489,7 @@ enum fl_status fl_http_start(const char *listen_on, const struct fl_http_handler
         status = fl_guard_start(FL_HTTP_CONNECTIONS, &s->guard, err);
     }
     if (status == FL_OK) {
-        status = open_socket(listen_on, &fd, err);
+        status = fl_http_listen(listen_on, &fd, err);
     }
     if (status == FL_OK) {
         struct MHD_OptionItem options[] = {
@@ -504,7 +504,7 @@ enum fl_status fl_http_start(const char *listen_on, const struct fl_http_handler
             {MHD_OPTION_URI_LOG_CALLBACK, AS_OPTION(on_line), s},
             {MHD_OPTION_END, 0, NULL},
         };
-        s->port = port_of(fd);
+        s->port = fl_http_port_of(fd);
         s->daemon = s->mhd.start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
                                             MHD_USE_ERROR_LOG,
                                         0, on_accept, s, on_request, s, MHD_OPTION_ARRAY, options,

@@ -77,6 +77,9 @@ void fl_http_stop(struct fl_http_server *server);
 int fl_http_port(const struct fl_http_server *server);
 /* Is it an address that only this machine reaches? FL_USAGE when it is no address. */
 enum fl_status fl_http_is_local(const char *listen, bool *local_r, struct fl_err *err) FL_MUST_USE;
+/* A listening socket of such an address, for other protocols; its port. */
+enum fl_status fl_http_listen(const char *listen, int *fd_r, struct fl_err *err) FL_MUST_USE;
+int fl_http_port_of(int fd);
 struct fl_guard *fl_http_guard(struct fl_http_server *server);
 size_t fl_http_held(const struct fl_http_server *server); /* bytes of bodies in memory */
 

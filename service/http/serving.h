@@ -7,6 +7,8 @@
 #include "service/http/reply.h"
 #include "service/http/serve.h"
 #include "service/http/token.h"
+#include "service/http/syslog.h"
+#include "service/jobs/fetch.h"
 #include "service/jobs/triage.h"
 #include "service/notices/notices.h"
 
@@ -24,6 +26,8 @@ struct fl_serve {
     struct fl_incidents *incidents;
     struct fl_triage *triage;
     struct fl_notices *notices;
+    struct fl_fetch *fetch;
+    struct fl_syslog *syslog;
     struct fl_hub *hub;
     struct fl_counters *counters;
     struct fl_http_server *server;
@@ -67,6 +71,8 @@ void fl_take_loki(struct fl_serve *serve, struct fl_http_request *request);
 void fl_take_otlp(struct fl_serve *serve, struct fl_http_request *request);
 void fl_take_bulk(struct fl_serve *serve, struct fl_http_request *request);
 void fl_take_journal(struct fl_serve *serve, struct fl_http_request *request);
+void fl_take_slurm(struct fl_serve *serve, struct fl_http_request *request);
+void fl_take_alerts(struct fl_serve *serve, struct fl_http_request *request);
 
 void fl_api_probe(struct fl_serve *serve, struct fl_http_request *request);
 void fl_api_health(struct fl_serve *serve, struct fl_http_request *request);

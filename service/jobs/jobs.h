@@ -136,6 +136,10 @@ typedef enum fl_status (*fl_jobs_visit_stream)(void *ctx, const struct fl_jobs_s
 enum fl_status fl_jobs_streams(struct fl_jobs *jobs, int64_t job, struct fl_arena *arena,
                                fl_jobs_visit_stream visit, void *ctx, struct fl_err *err) FL_MUST_USE;
 
+/* The stream of that name: its row and how many bytes it got. FL_NOTFOUND, without a message. */
+enum fl_status fl_jobs_stream(struct fl_jobs *jobs, struct fl_str job, struct fl_str name, int64_t *row_r,
+                              int64_t *bytes_r, struct fl_err *err) FL_MUST_USE;
+
 /* The bytes of a stream from `from` (its offset) to `to`, in pieces. No lock is held meanwhile. */
 typedef enum fl_status (*fl_jobs_take)(void *ctx, struct fl_str bytes, struct fl_err *err);
 enum fl_status fl_jobs_text(struct fl_jobs *jobs, int64_t stream, int64_t from, int64_t to,

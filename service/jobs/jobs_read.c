@@ -164,6 +164,27 @@ enum fl_status fl_jobs_streams(struct fl_jobs *jobs, int64_t job, struct fl_aren
     return status;
 }
 
+enum fl_status fl_jobs_stream(struct fl_jobs *jobs, struct fl_str job, struct fl_str name, int64_t *row_r,
+                              int64_t *bytes_r, struct fl_err *err)
+{
+    sqlite3_stmt *s = NULL;
+    bool row = false;
+    enum fl_status status = fl_db_prepare(
+        &jobs->db, "SELECT row, bytes FROM streams WHERE job = (SELECT row FROM jobs WHERE name = ?)"
+                   " AND name = ?", &s, err);
+    if (status == FL_OK) {
+        fl_db_bind(s, 1, job);
+        fl_db_bind(s, 2, name);
+        status = fl_db_step(&jobs->db, s, &row, err);
+    }
+    if (row) {
+        *row_r = sqlite3_column_int64(s, 0);
+        *bytes_r = sqlite3_column_int64(s, 1);
+    }
+    sqlite3_finalize(s);
+    return status == FL_OK && !row ? FL_NOTFOUND : status;
+}
+
 struct piece {
     int64_t offset;
     int64_t bytes;

@@ -174,6 +174,11 @@ def test_answers(case):
                 case.check(got[0] == 200 and len(got[1]["items"]) == 5, "%s %s: %r" % (method, path, got))
         journal = b"__REALTIME_TIMESTAMP=1772359200000000\n_HOSTNAME=gpu-a17\n_TRANSPORT=kernel\nMESSAGE=NVRM: Xid 79\n\n"
         case.check(s.ask("POST", "/upload", journal, Content_Type="application/vnd.fdo.journal")[0] == 202, "journal")
+        done = {"jobid": 4711, "state": "FAILED", "exit_code": "1:0", "username": "ann", "cluster": "c1", "nodes": "gpu-a17",
+                "work_dir": "/home/ann", "@submit": "2026-03-01T10:00:00", "@end": "2026-03-01T11:00:00"}
+        case.check(s.ask("POST", "/slurm/_doc", done, Content_Type="application/json")[0] == 201, "slurm")
+        alert = {"version": "4", "status": "firing", "alerts": [{"status": "firing", "labels": {"alertname": "KubeJobFailed", "job_name": "by-loki"}}]}
+        case.check(s.ask("POST", "/api/v1/alerts", alert, Content_Type="application/json")[0] == 200, "alerts")
         counts = {j["job"]: j["lines"] for j in s.ask("GET", "/api/v1/jobs")[1]["jobs"]}
         case.check(counts.get("by-loki") == 5 and counts.get("by-otlp") == 5 and counts.get("by-bulk") == 20, "lines: %r" % counts)
         with open(os.path.join(ROOT, "service", "http", "route.c")) as f:

@@ -545,7 +545,7 @@ MATRIX = { # H3: a route that is not here fails
     ("POST", "/api/v1/incidents/{}/merge"): (ADMIN, 404), ("POST", "/api/v1/incidents/{}/split"): (ADMIN, 404),
     ("GET", "/api/v1/search"): (READ, 200), ("POST", "/api/v1/similar"): (READ, 200), ("GET", "/api/v1/review"): (READ, 200),
     ("GET", "/api/v1/rules"): (READ, 200), ("GET", "/api/v1/rules/{}"): (READ, 404), ("POST", "/api/v1/rules/{}/{}"): (ADMIN, 404),
-    ("GET", "/api/v1/stats"): (READ, 200),
+    ("GET", "/api/v1/stats"): (READ, 200), ("POST", "/{}/_doc"): (INGEST, 400), ("POST", "/api/v1/alerts"): (INGEST, 400),
 }
 
 

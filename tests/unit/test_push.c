@@ -99,7 +99,7 @@ TEST(loki_json)
     GIVES(fl_push_loki_json,
           "{\"streams\": [ {\"values\": [[\"" NOW "\", \"x\", {\"rank\": \"1\", \"host.name\": "
           "\"gpu-1\"}], [\"" NOW "\", \"y\", {}]], \"stream\": {\"slurm_job_id\": \"881\"}} ] }",
-          "881|rank1|gpu-1|1: " STAMP "x\n881|log||-1: " STAMP "y\n");
+          "slurm-881|rank1|gpu-1|1: " STAMP "x\nslurm-881|log||-1: " STAMP "y\n");
     /* the older push */
     GIVES(fl_push_loki_json,
           "{\"streams\":[{\"labels\":\"{app=\\\"a\\\", pod=\\\"a-0\\\"}\",\"entries\":[{\"ts\":"
@@ -235,7 +235,7 @@ TEST(otlp_proto)
     struct fl_str resource =
         field(1, field(1, pair(FL_LIT("slurm.job.id"), field(1, FL_LIT("42")))));
     gives(__FILE__, __LINE__, fl_push_otlp_proto, field(1, joined(field(2, logs), resource)),
-          "42|rank4||4: " STAMP "loss is nan\n42|log||-1: " STAMP "[\"a\\\"b\",0]\n");
+          "slurm-42|rank4||4: " STAMP "loss is nan\nslurm-42|log||-1: " STAMP "[\"a\\\"b\",0]\n");
     CHECK_EQ_INT(status_of(fl_push_otlp_proto, FL_LIT("")), FL_OK);
 }
 
@@ -330,8 +330,8 @@ TEST(journal)
           "__REALTIME_TIMESTAMP=1795309323123456\n_HOSTNAME=gpu-1\n_SYSTEMD_UNIT=slurmd.service\n"
           "SLURM_JOB_ID=12\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n\n",
           "node.gpu-1|kernel|gpu-1|-1: 2026-11-22T01:02:03.123456000Z NVRM: Xid: x\n"
-          "12|slurmd.service|gpu-1|-1: 2026-11-22T01:02:03.123456000Z a\n"
-          "12|slurmd.service|gpu-1|-1: 2026-11-22T01:02:03.123456000Z b\n");
+          "slurm-12|slurmd.service|gpu-1|-1: 2026-11-22T01:02:03.123456000Z a\n"
+          "slurm-12|slurmd.service|gpu-1|-1: 2026-11-22T01:02:03.123456000Z b\n");
     CHECK_EQ_INT(status_of(fl_push_journal, FL_LIT("MESSAGE=a\n")), FL_SYNTAX);
     CHECK_EQ_INT(status_of(fl_push_journal, FL_LIT("MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"
                                                    "a\n\n")),
@@ -422,7 +422,7 @@ TEST(names)
     CHECK_EQ_STR(cut(fl_push_pod_job(FL_LIT("web-7d4f9c6b58-x7k2p"))), "web");
     CHECK_EQ_STR(cut(fl_push_pod_job(FL_LIT("bert-worker-11"))), "bert");
     CHECK_EQ_STR(cut(fl_push_pod_job(FL_LIT("solo"))), "solo");
-    CHECK_EQ_STR(cut(fl_push_slurm_job(FL_LIT("/home/u/slurm-123_4.out"))), "123_4");
+    CHECK_EQ_STR(cut(fl_push_slurm_job(FL_LIT("/home/u/slurm-123_4.out"))), "slurm-123_4");
     CHECK_EQ_STR(cut(fl_push_slurm_job(FL_LIT("/home/u/train.out"))), "");
     memset(text, 'x', sizeof text);
     fl_push_job_name((struct fl_str){text, sizeof text}, job);
