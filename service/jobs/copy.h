@@ -8,10 +8,10 @@
 #include "service/jobs/triage.h"
 
 enum {
-    FL_COPY_MARK = 256,         /* bytes compared */
-    FL_COPY_TURN = 256 * 1024,  /* bytes of a file in a turn, so that none starves the others */
-    FL_COPY_BATCH = 4 << 20,    /* bytes of a transaction */
-    FL_COPY_PARTS = 1024,       /* files of a transaction */
+    FL_COPY_MARK = 256,      /* bytes compared */
+    FL_COPY_TURN = 1 << 20,  /* bytes of a file in a turn, so that none starves the others */
+    FL_COPY_BATCH = 4 << 20, /* bytes of a transaction */
+    FL_COPY_PARTS = 1024,    /* files of a transaction */
     FL_COPY_STREAM = 200,
 };
 

@@ -21,8 +21,6 @@ enum {
     FILES = 2,      /* of an errand */
     SETTLE_MS = 1000,
     MISSING_MS = 60000,
-    PASS_MS = 1000,
-    PASS_SHARE = 10, /* looking through folders takes no more than this part (1 / n) of the time */
     FAULT_MS = 5000,
 };
 
@@ -301,8 +299,9 @@ static void *run(void *arg)
         run_errands(f);
         int64_t began = fl_clock_mono_ms();
         if (status == FL_OK && f->watch_roots.n && began >= pass_at) {
-            status = fl_folders_pass(f->watch, &f->stop, &err);
-            pass_at = began + PASS_MS + PASS_SHARE * (fl_clock_mono_ms() - began);
+            int64_t rest = 0;
+            status = fl_folders_pass(f->watch, &f->stop, &rest, &err);
+            pass_at = fl_clock_mono_ms() + rest;
         }
         if (status != FL_OK) {
             fl_log(FL_LOG_WARN, "logs are not read: %s (tried again)", err.msg);

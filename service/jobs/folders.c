@@ -3,6 +3,7 @@
  * network file systems, more folders than watches. */
 #include "service/jobs/folders.h"
 
+#include "service/base/clock.h"
 #include "service/base/hash.h"
 #include "service/base/log.h"
 #include "service/jobs/layout.h"
@@ -15,7 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 64 /* then new files are looked for again */ };
+enum {
+    ROUNDS = 64, /* then new files are looked for again */
+    REST_MS = 1000,
+    SHARE = 10, /* looking takes no more than this part (1 / n) of the time */
+};
 
 struct watched {
     struct fl_copy copy;
@@ -288,7 +293,7 @@ static enum fl_status take_turn(struct fl_folders *w, struct watched *f, bool *m
     return status;
 }
 
-static enum fl_status copy_all(struct fl_folders *w, const atomic_bool *stop, struct fl_err *err)
+static enum fl_status copy_all(struct fl_folders *w, const atomic_bool *stop, bool *more_r, struct fl_err *err)
 {
     enum fl_status status = FL_OK;
     bool more = true;
@@ -314,18 +319,24 @@ static enum fl_status copy_all(struct fl_folders *w, const atomic_bool *stop, st
             }
         }
     }
+    *more_r = more;
     return status;
 }
 
-enum fl_status fl_folders_pass(struct fl_folders *w, const atomic_bool *stop, struct fl_err *err)
+enum fl_status fl_folders_pass(struct fl_folders *w, const atomic_bool *stop, int64_t *rest_ms_r,
+                               struct fl_err *err)
 {
     enum fl_status status = FL_OK;
+    bool more = false;
+    int64_t began = fl_clock_mono_ms();
     w->pass++;
     for (size_t i = 0; status == FL_OK && i < w->roots->n; i++) {
         status = look_through(w, &w->roots->root[i], stop, err);
     }
+    *rest_ms_r = REST_MS + SHARE * (fl_clock_mono_ms() - began);
     if (status == FL_OK) {
-        status = copy_all(w, stop, err);
+        status = copy_all(w, stop, &more, err);
+        *rest_ms_r = more ? 0 : *rest_ms_r;
     }
     if (w->pass % 64 == 0 && !resize(w, w->size)) {
         return fl_fail(err, FL_NOMEM, "no memory for watching folders");

@@ -23,6 +23,8 @@ enum fl_status fl_folders_new(const struct fl_roots *roots, struct fl_copier *co
                             struct fl_err *err) FL_MUST_USE;
 void fl_folders_free(struct fl_folders *watch);
 
-/* Looks through the folders and copies what is new, until that is done or *stop. */
-enum fl_status fl_folders_pass(struct fl_folders *watch, const atomic_bool *stop, struct fl_err *err) FL_MUST_USE;
+/* Looks through the folders and copies what is new, until that is done, it has been long, or *stop. *rest_ms_r:
+ * when the next look is due. */
+enum fl_status fl_folders_pass(struct fl_folders *watch, const atomic_bool *stop, int64_t *rest_ms_r,
+                               struct fl_err *err) FL_MUST_USE;
 size_t fl_folders_files(const struct fl_folders *watch);

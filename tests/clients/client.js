@@ -34,7 +34,7 @@ async function otel (name) {
   const exporter = new OTLPLogExporter({ url: url + '/v1/logs', compression: 'gzip' })
   const provider = new LoggerProvider({
     resource: resourceFromAttributes({ 'service.name': job, 'host.name': 'gpu-a17', rank: 3 }),
-    processors: [new BatchLogRecordProcessor(process.env.FL_OLD_SDK ? exporter : { exporter })].map(p => p)
+    processors: [new BatchLogRecordProcessor({ exporter })]
   })
   const logger = provider.getLogger('train')
   for (const line of lines) logger.emit({ severityNumber: 9, severityText: 'INFO', body: line })
