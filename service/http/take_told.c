@@ -50,8 +50,9 @@ static enum fl_status write_finished(struct fl_write *write, struct fl_jobs *job
                      !differs(old, mine, "submitted");
         f->row = found == FL_OK ? row.row : 0;
         fl_json_free(old);
-        if (again) {
+        if (again) { /* whoever sent it first has seen to it */
             f->reads = false;
+            f->row = 0;
             goto out;
         }
         if (!other) {

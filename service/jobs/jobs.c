@@ -437,7 +437,8 @@ enum fl_status fl_jobs_judge(struct fl_jobs *jobs, int64_t job, const struct fl_
     if (status == FL_OK) {
         status = fl_db_prepare(
             &jobs->db,
-            "UPDATE jobs SET revision = ?2, judged = ?3, final = ?4 AND bytes = ?3, outcome = ?5,"
+            "UPDATE jobs SET revision = ?2, judged = ?3, final = ?4 AND bytes = ?3 AND"
+            " ifnull(json_extract(facts, '$.log.state'), '') <> 'waiting', outcome = ?5,"
             " cause = ?6, severity = ?7, action = ?8, method = ?9, node = ?10, incident = ?11,"
             " summary = ?12, rank = ?13, confidence = ?14 WHERE row = ?1", &s, err);
     }
