@@ -57,7 +57,7 @@ def test_github(c):
 
 
 def test_hostile(c):
-    for i, bad in enumerate(HOSTILE):
+    for i, bad in enumerate(HOSTILE if os.environ.get("FL_LONG") == "1" else HOSTILE[::3]):
         log = c.write("hostile-%d.log" % i, OOM.encode().replace(b"GPU 3", b"GPU 3 " + bad + b" ") + b"\n")
         case = parse(c, c.run("diagnose", "--offline", "--forget", "--format", "junit", log))
         c.check(case is not None and case.find("failure") is not None, "%r: no failure" % bad)

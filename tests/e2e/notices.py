@@ -168,7 +168,7 @@ def test_failed_then_healthy(c):
 
 
 def test_thousand_alike(c):
-    n = 1000 if os.environ.get("FL_LONG") == "1" else 150
+    n = 1000 if os.environ.get("FL_LONG") == "1" else 60
     s = Service(c, three(), window_s=3600)
     for i in range(n):
         if i == n // 2:

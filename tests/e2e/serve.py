@@ -622,7 +622,11 @@ def test_tokens_at_sighup(c):
     first = token(c, "first", "read")
     with Daemon(c) as d, d.client() as it:
         def status(text):
-            return it.get("/api/v1/jobs", Authorization="Bearer " + text).status
+            got = it.get("/api/v1/jobs", Authorization="Bearer " + text).status
+            if got == 429:  # too many wrong ones in this second
+                time.sleep(1.1)
+                got = it.get("/api/v1/jobs", Authorization="Bearer " + text).status
+            return got
 
         def reload(word="read anew"):
             before = d.said().count(word)
