@@ -132,34 +132,47 @@ enum fl_status fl_jobs_list(struct fl_jobs *jobs, const struct fl_jobs_query *q,
     return status;
 }
 
+struct stream_node {
+    struct fl_jobs_stream stream;
+    struct stream_node *next;
+};
+
+static struct stream_node *keep_stream(sqlite3_stmt *s, struct fl_arena *arena)
+{
+    struct stream_node *node = fl_arena_alloc(arena, sizeof *node);
+    if (!node || !keep(s, 1, arena, &node->stream.name) || !keep(s, 2, arena, &node->stream.node)) {
+        return NULL;
+    }
+    node->stream.row = sqlite3_column_int64(s, 0);
+    node->stream.rank = (long)sqlite3_column_int64(s, 3);
+    node->stream.bytes = sqlite3_column_int64(s, 4);
+    node->stream.lines = sqlite3_column_int64(s, 5);
+    return node;
+}
+
 enum fl_status fl_jobs_streams(struct fl_jobs *jobs, int64_t job, struct fl_arena *arena,
                                fl_jobs_visit_stream visit, void *ctx, struct fl_err *err)
 {
     sqlite3_stmt *s = NULL;
-    struct fl_jobs_stream *list = fl_arena_alloc(arena, (FL_JOBS_STREAMS + 1) * sizeof *list);
-    size_t n = 0;
-    enum fl_status status = list ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for the streams");
-    if (status == FL_OK) {
-        status = fl_db_prepare(&jobs->db,
-                               "SELECT row, name, node, rank, bytes, lines FROM streams WHERE job = ?"
-                               " ORDER BY rank < 0, rank, name", &s, err);
-    }
+    struct stream_node *first = NULL;
+    struct stream_node **last = &first;
+    enum fl_status status = fl_db_prepare(
+        &jobs->db, "SELECT row, name, node, rank, bytes, lines FROM streams WHERE job = ?"
+                   " ORDER BY rank < 0, rank, name", &s, err);
     if (status == FL_OK) {
         sqlite3_bind_int64(s, 1, job);
     }
-    while (fl_db_next(&jobs->db, s, &status, err) && n <= FL_JOBS_STREAMS) {
-        struct fl_jobs_stream *stream = &list[n++];
-        *stream = (struct fl_jobs_stream){.row = sqlite3_column_int64(s, 0),
-                                          .rank = (long)sqlite3_column_int64(s, 3),
-                                          .bytes = sqlite3_column_int64(s, 4),
-                                          .lines = sqlite3_column_int64(s, 5)};
-        if (!keep(s, 1, arena, &stream->name) || !keep(s, 2, arena, &stream->node)) {
+    while (fl_db_next(&jobs->db, s, &status, err)) {
+        *last = keep_stream(s, arena);
+        if (*last) {
+            last = &(*last)->next;
+        } else {
             status = fl_fail(err, FL_NOMEM, "no memory for the streams");
         }
     }
     sqlite3_finalize(s);
-    for (size_t i = 0; status == FL_OK && i < n; i++) {
-        status = visit(ctx, &list[i], err);
+    for (const struct stream_node *node = first; status == FL_OK && node; node = node->next) {
+        status = visit(ctx, &node->stream, err);
     }
     return status;
 }

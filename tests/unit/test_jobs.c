@@ -252,6 +252,31 @@ TEST(pieces)
     close_all();
 }
 
+static enum fl_status count_one(void *ctx, const struct fl_jobs_stream *stream, struct fl_err *e)
+{
+    (void)stream;
+    (void)e;
+    ++*(int *)ctx;
+    return FL_OK;
+}
+
+/* A verdict looks at the streams of each node of a job: what that takes of its arena must go by how many there
+ * are, not by how many there may be. */
+TEST(few_streams_take_little_memory)
+{
+    struct fl_arena arena;
+    int n = 0;
+    open_fresh();
+    CHECK_EQ_INT(add("a", "x\n", -1, ""), FL_OK);
+    CHECK_EQ_INT(add("b", "y\n", -1, ""), FL_OK);
+    int64_t row = row_number();
+    fl_arena_init(&arena, 64 << 10);
+    CHECK_EQ_INT(fl_jobs_streams(jobs, row, &arena, count_one, &n, &err), FL_OK);
+    CHECK_EQ_INT(n, 2);
+    fl_arena_free(&arena);
+    close_all();
+}
+
 static enum fl_status trim(int64_t bytes, int64_t since, bool *trimmed)
 {
     struct fl_db *db = fl_jobs_db(jobs);
@@ -466,6 +491,7 @@ int main(void)
     RUN(all_or_nothing);
     RUN(streams_overflow);
     RUN(pieces);
+    RUN(few_streams_take_little_memory);
     RUN(trim);
     RUN(revisions);
     RUN(facts);
