@@ -335,7 +335,7 @@ struct noting {
 
 static enum fl_status run_note(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct noting *n = (struct noting *)(void *)((char *)write - offsetof(struct noting, write));
+    struct noting *n = FL_WRITE_OF(write, struct noting, write);
     enum fl_status status =
         n->trace.n ? fl_jobs_note(jobs, n->job, n->trace, true, err) : FL_OK; /* the facts may say better */
     if (status != FL_OK) {

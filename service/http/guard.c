@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 enum { SLOTS = 1024, LOOK_MS = 250 };
 
@@ -97,9 +96,7 @@ static void *run(void *arg)
     struct fl_guard *g = arg;
     pthread_mutex_lock(&g->mutex);
     while (!g->stop) {
-        int64_t at = fl_clock_mono_ms() + LOOK_MS;
-        struct timespec ts = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
-        pthread_cond_timedwait(&g->wake, &g->mutex, &ts);
+        fl_clock_cond_wait(&g->wake, &g->mutex, fl_clock_mono_ms() + LOOK_MS);
         cut_slow(g);
     }
     pthread_mutex_unlock(&g->mutex);
@@ -108,7 +105,6 @@ static void *run(void *arg)
 
 enum fl_status fl_guard_start(size_t most, struct fl_guard **out, struct fl_err *err)
 {
-    pthread_condattr_t how;
     struct fl_guard *g = calloc(1, sizeof *g);
     *out = NULL;
     if (!g) {
@@ -116,10 +112,7 @@ enum fl_status fl_guard_start(size_t most, struct fl_guard **out, struct fl_err 
     }
     g->most = most;
     pthread_mutex_init(&g->mutex, NULL);
-    pthread_condattr_init(&how);
-    pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
-    pthread_cond_init(&g->wake, &how);
-    pthread_condattr_destroy(&how);
+    fl_clock_cond_init(&g->wake);
     if (pthread_create(&g->thread, NULL, run, g) != 0) {
         free(g);
         return fl_fail(err, FL_NOMEM, "no thread for the guard");

@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { TICK_MS = 100 };
 
@@ -114,9 +113,7 @@ static void *run(void *arg)
     pthread_mutex_lock(&hub->mutex);
     while (!hub->closed) {
         int64_t now = fl_clock_mono_ms();
-        int64_t at = now + TICK_MS;
-        struct timespec ts = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
-        pthread_cond_timedwait(&hub->wake, &hub->mutex, &ts);
+        fl_clock_cond_wait(&hub->wake, &hub->mutex, now + TICK_MS);
         for (struct listener *l = hub->listeners; l; l = l->next) {
             if (now - l->pinged >= FL_HUB_PING_MS) {
                 wake_listener(l);
@@ -132,7 +129,6 @@ static void *run(void *arg)
 
 enum fl_status fl_hub_start(struct fl_hub **out, struct fl_err *err)
 {
-    pthread_condattr_t how;
     struct fl_hub *hub = calloc(1, sizeof *hub);
     *out = NULL;
     if (!hub) {
@@ -140,10 +136,7 @@ enum fl_status fl_hub_start(struct fl_hub **out, struct fl_err *err)
     }
     hub->last = hub->base = (uint64_t)fl_clock_wall_ms(); /* ids grow from run to run */
     pthread_mutex_init(&hub->mutex, NULL);
-    pthread_condattr_init(&how);
-    pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
-    pthread_cond_init(&hub->wake, &how);
-    pthread_condattr_destroy(&how);
+    fl_clock_cond_init(&hub->wake);
     if (pthread_create(&hub->thread, NULL, run, hub) != 0) {
         free(hub);
         return fl_fail(err, FL_NOMEM, "no thread for events");

@@ -413,7 +413,7 @@ struct trimming {
 
 static enum fl_status run_trim(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct trimming *t = (struct trimming *)(void *)((char *)write - offsetof(struct trimming, write));
+    struct trimming *t = FL_WRITE_OF(write, struct trimming, write);
     return fl_jobs_trim(jobs, t->bytes, t->since_ms, &t->trimmed, err);
 }
 

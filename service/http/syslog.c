@@ -89,7 +89,7 @@ struct batch {
 
 static enum fl_status write_batch(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct batch *b = (struct batch *)(void *)((char *)write - offsetof(struct batch, write));
+    struct batch *b = FL_WRITE_OF(write, struct batch, write);
     return fl_jobs_add(jobs, b->parts, b->n, (struct fl_str){"", 0}, err);
 }
 

@@ -139,7 +139,7 @@ static void count(struct taking *t)
 
 static struct taking *taking_of(struct fl_write *write)
 {
-    return (struct taking *)(void *)((char *)write - offsetof(struct taking, write));
+    return FL_WRITE_OF(write, struct taking, write);
 }
 
 static enum fl_status run(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)

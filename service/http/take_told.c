@@ -33,7 +33,7 @@ static bool differs(const fl_json *a, const fl_json *b, const char *key)
  * nothing. */
 static enum fl_status write_finished(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct finished *f = (struct finished *)(void *)((char *)write - offsetof(struct finished, write));
+    struct finished *f = FL_WRITE_OF(write, struct finished, write);
     struct fl_arena arena;
     struct fl_jobs_row row;
     fl_json *mine = NULL;
@@ -164,7 +164,7 @@ static enum fl_status find_job(struct fl_jobs *jobs, const fl_json *labels, stru
 
 static enum fl_status write_alerts(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct alarming *a = (struct alarming *)(void *)((char *)write - offsetof(struct alarming, write));
+    struct alarming *a = FL_WRITE_OF(write, struct alarming, write);
     struct fl_arena arena;
     fl_arena_init(&arena, ARENA);
     enum fl_status status = FL_OK;

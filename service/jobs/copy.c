@@ -153,7 +153,7 @@ bool fl_copier_full(const struct fl_copier *c)
 
 static enum fl_status write_parts(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct fl_copier *c = (struct fl_copier *)(void *)((char *)write - offsetof(struct fl_copier, write));
+    struct fl_copier *c = FL_WRITE_OF(write, struct fl_copier, write);
     return fl_jobs_add(jobs, c->parts, c->n, (struct fl_str){"", 0}, err);
 }
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -195,7 +194,7 @@ struct ending {
 
 static enum fl_status write_end(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct ending *end = (struct ending *)(void *)((char *)write - offsetof(struct ending, write));
+    struct ending *end = FL_WRITE_OF(write, struct ending, write);
     const struct errand *e = end->errand;
     struct fl_str job = fl_str_of(e->file[0].copy.job);
     struct fl_jobs_row row;
@@ -270,14 +269,13 @@ static void run_errands(struct fl_fetch *f)
 /* Until ms, a poke (true) or the end. */
 static bool wait_until(struct fl_fetch *f, int64_t ms)
 {
-    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     pthread_mutex_lock(&f->mutex);
     f->state = (struct fl_fetch_state){.watched = fl_folders_files(f->watch),
                                        .waiting = f->errands_n,
                                        .bytes = fl_copier_bytes(f->copier)};
     int timed = 0;
     while (!f->poked && !atomic_load(&f->stop) && timed == 0) {
-        timed = pthread_cond_timedwait(&f->wake, &f->mutex, &ts);
+        timed = fl_clock_cond_wait(&f->wake, &f->mutex, ms);
     }
     bool poked = f->poked;
     f->poked = false;
@@ -332,7 +330,6 @@ void fl_fetch_look(struct fl_fetch *f, struct fl_fetch_state *out)
 
 enum fl_status fl_fetch_start(const struct fl_fetch_options *o, struct fl_fetch **out, struct fl_err *err)
 {
-    pthread_condattr_t how;
     struct fl_fetch *f = calloc(1, sizeof *f);
     *out = NULL;
     if (!f) {
@@ -340,10 +337,7 @@ enum fl_status fl_fetch_start(const struct fl_fetch_options *o, struct fl_fetch 
     }
     f->o = *o;
     pthread_mutex_init(&f->mutex, NULL);
-    pthread_condattr_init(&how);
-    pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->wake, &how);
-    pthread_condattr_destroy(&how);
+    fl_clock_cond_init(&f->wake);
     enum fl_status status = fl_roots_open(&f->log_roots, o->log_roots, err);
     if (status == FL_OK) {
         status = fl_roots_open(&f->watch_roots, o->watch, err);

@@ -139,7 +139,7 @@ struct judging {
 
 static enum fl_status write_revision(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct judging *j = (struct judging *)(void *)((char *)write - offsetof(struct judging, write));
+    struct judging *j = FL_WRITE_OF(write, struct judging, write);
     return fl_jobs_judge(jobs, j->job, &j->revision, &j->number, err);
 }
 

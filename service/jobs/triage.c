@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ASK_WAITING = 1024, FAULT_WAIT_MS = 10000 };
 
@@ -137,12 +136,6 @@ void fl_triage_wanted(struct fl_triage *t, int64_t job)
 
 /* ---- the thread of the rules ---- */
 
-static void wait_until(struct fl_triage *t, int64_t ms)
-{
-    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    pthread_cond_timedwait(&t->wake, &t->mutex, &ts);
-}
-
 /* The one most overdue, once one is due; false: it is over. The mutex is held. */
 static bool next(struct fl_triage *t, struct waiter *out, bool *final_r)
 {
@@ -163,7 +156,7 @@ static bool next(struct fl_triage *t, struct waiter *out, bool *final_r)
             *out = *first;
             return true;
         }
-        wait_until(t, at);
+        fl_clock_cond_wait(&t->wake, &t->mutex, at);
     }
     return false;
 }
@@ -275,15 +268,6 @@ static enum fl_status add_waiting(void *ctx, const struct fl_jobs_row *job, stru
     return FL_OK;
 }
 
-static void init_cond(pthread_cond_t *cond)
-{
-    pthread_condattr_t how;
-    pthread_condattr_init(&how);
-    pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &how);
-    pthread_condattr_destroy(&how);
-}
-
 void fl_triage_free(struct fl_triage *t)
 {
     if (!t) {
@@ -313,8 +297,8 @@ enum fl_status fl_triage_start(const struct fl_triage_options *o, struct fl_tria
     t->quick_config.offline = true;
     t->asks = fl_consult_wanted(o->config);
     pthread_mutex_init(&t->mutex, NULL);
-    init_cond(&t->wake);
-    init_cond(&t->ask);
+    fl_clock_cond_init(&t->wake);
+    fl_clock_cond_init(&t->ask);
     enum fl_status status = fl_jobs_open(state, true, &t->quick_jobs, err);
     if (status == FL_OK) {
         status = fl_jobs_open(state, true, &t->asking_jobs, err);

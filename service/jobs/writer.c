@@ -178,7 +178,7 @@ struct waiting {
 
 static struct waiting *waiting_of(struct fl_write *write)
 {
-    return (struct waiting *)(void *)((char *)write - offsetof(struct waiting, mine));
+    return FL_WRITE_OF(write, struct waiting, mine);
 }
 
 static enum fl_status run_mine(struct fl_write *mine, struct fl_jobs *jobs, struct fl_err *err)

@@ -18,6 +18,10 @@ struct fl_write {
     struct fl_err err;
 };
 
+/* What a write is the part `member` of. */
+#define FL_WRITE_OF(write, type, member)                                                           \
+    ((type *)(void *)((char *)(write) - offsetof(type, member)))
+
 struct fl_writer;
 
 /* jobs must outlive it, and be used by nobody else meanwhile. */

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { TICK_MS = 1000, FAULT_MS = 10000, THOUGHTS = 100 /* between two rounds of sending */ };
 
@@ -40,7 +39,7 @@ struct orphans {
 
 static enum fl_status write_orphans(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    const struct orphans *o = (struct orphans *)(void *)((char *)write - offsetof(struct orphans, write));
+    const struct orphans *o = FL_WRITE_OF(write, struct orphans, write);
     return fl_outbox_orphans(jobs, o->names, err);
 }
 
@@ -83,10 +82,9 @@ static void take_fresh(struct fl_notices *n)
 static void wait_for_news(struct fl_notices *n)
 {
     int64_t until = fl_clock_mono_ms() + TICK_MS;
-    struct timespec ts = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
     pthread_mutex_lock(&n->mutex);
     if (!n->woken && !atomic_load(&n->stop)) {
-        pthread_cond_timedwait(&n->wake, &n->mutex, &ts);
+        fl_clock_cond_wait(&n->wake, &n->mutex, until);
     }
     n->woken = false;
     pthread_mutex_unlock(&n->mutex);
@@ -155,7 +153,6 @@ static void free_notices(struct fl_notices *n)
 enum fl_status fl_notices_start(const struct fl_notices_options *o, struct fl_notices **out, struct fl_err *err)
 {
     struct fl_notices *n = calloc(1, sizeof *n);
-    pthread_condattr_t how;
     *out = NULL;
     if (!n) {
         return fl_fail(err, FL_NOMEM, "no memory for notices");
@@ -163,10 +160,7 @@ enum fl_status fl_notices_start(const struct fl_notices_options *o, struct fl_no
     n->o = *o;
     n->path = o->path ? strdup(o->path) : NULL;
     pthread_mutex_init(&n->mutex, NULL);
-    pthread_condattr_init(&how);
-    pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
-    pthread_cond_init(&n->wake, &how);
-    pthread_condattr_destroy(&how);
+    fl_clock_cond_init(&n->wake);
     enum fl_status status =
         o->path && !n->path ? fl_fail(err, FL_NOMEM, "no memory for notices") : load(n->path, &n->to, err);
     if (status == FL_OK) {

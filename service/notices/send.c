@@ -17,7 +17,7 @@ struct settling {
 
 static enum fl_status write_end(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct settling *s = (struct settling *)(void *)((char *)write - offsetof(struct settling, write));
+    struct settling *s = FL_WRITE_OF(write, struct settling, write);
     return s->taken ? fl_outbox_taken(jobs, s->message->row, err) : fl_outbox_failed(jobs, s->message, err);
 }
 

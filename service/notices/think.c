@@ -28,7 +28,7 @@ struct plan {
 
 static enum fl_status write_plan(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err)
 {
-    struct plan *p = (struct plan *)(void *)((char *)write - offsetof(struct plan, write));
+    struct plan *p = FL_WRITE_OF(write, struct plan, write);
     enum fl_status status = fl_outbox_read(jobs, p->news, err);
     if (status == FL_OK && p->leaves) {
         status = fl_matter_join(jobs, p->job, 0, err);
