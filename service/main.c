@@ -5,10 +5,13 @@
 #include "service/base/log.h"
 #include "service/base/status.h"
 #include "service/base/str.h"
+#include "service/config.h"
 
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -51,6 +54,21 @@ bool fl_cmd_options(const struct fl_cli *cli, int *argc, char **argv, int *code_
     enum fl_status status = fl_cli_parse(cli, argc, argv, &help, &err);
     *code_r = status == FL_OK ? FL_EXIT_OK : fl_cmd_fail(&err);
     return status == FL_OK && !help;
+}
+
+enum fl_status fl_cmd_state(struct fl_config *config, const char *flag, struct fl_err *err)
+{
+    enum fl_status status = fl_config_load(config, err);
+    fl_config_flag(config, FL_SET_STATE, flag);
+    return status == FL_OK && !config->value[FL_SET_STATE]
+               ? fl_fail(err, FL_USAGE, "there is no state folder: give one with --state")
+               : status;
+}
+
+bool fl_cmd_colour(void)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
 }
 
 static void usage(FILE *out)

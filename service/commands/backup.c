@@ -17,12 +17,10 @@ static int run(int argc, char **argv, const struct fl_cli *cli, const char **sta
     if (!fl_cmd_options(cli, &argc, argv, &code)) {
         return code;
     }
-    enum fl_status status = fl_config_load(&config, &err);
-    fl_config_flag(&config, FL_SET_STATE, *state);
-    const char *folder = status == FL_OK ? config.value[FL_SET_STATE] : NULL;
-    if (status == FL_OK && (!folder || argc != 2)) {
-        status = fl_fail(&err, FL_USAGE, "say: faultline %s FOLDER%s", argv[0],
-                         folder ? "" : " --state DIR (there is no state folder)");
+    enum fl_status status = fl_cmd_state(&config, *state, &err);
+    const char *folder = config.value[FL_SET_STATE];
+    if (status == FL_OK && argc != 2) {
+        status = fl_fail(&err, FL_USAGE, "say: faultline %s FOLDER", argv[0]);
     }
     if (status == FL_OK) {
         status = work(folder, argv[1], &err);

@@ -3,6 +3,8 @@
  * 0 done, 1 the verdict reached --fail-on (or a check failed), 2 usage, 3 input could not be
  * read. */
 #pragma once
+#include "service/base/status.h"
+
 #include <stdbool.h>
 
 enum { FL_EXIT_OK, FL_EXIT_REACHED, FL_EXIT_USAGE, FL_EXIT_INPUT };
@@ -30,13 +32,20 @@ int fl_cmd_token(int argc, char **argv);
 int fl_cmd_version(int argc, char **argv);
 
 /* Logs the error and returns FL_EXIT_USAGE or FL_EXIT_INPUT by its kind. */
-struct fl_err;
 int fl_cmd_fail(const struct fl_err *err);
 
 /* The options of a command. True: go on; else it is over, with the exit status *code_r (help was asked
  * for, or the usage is wrong). */
 struct fl_cli;
 bool fl_cmd_options(const struct fl_cli *cli, int *argc, char **argv, int *code_r);
+
+/* The settings, with the state folder that a flag names (NULL: none does). FL_USAGE: there is no state
+ * folder at all. To be freed in either case. */
+struct fl_config;
+enum fl_status fl_cmd_state(struct fl_config *config, const char *flag, struct fl_err *err) FL_MUST_USE;
+
+/* Is standard output a terminal, and is colour wanted there (no-color.org)? */
+bool fl_cmd_colour(void);
 
 /* From now on Ctrl-C and SIGTERM only set what the second one tells. */
 void fl_cmd_until_interrupted(void);

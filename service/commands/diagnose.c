@@ -9,7 +9,6 @@
 #include "service/report.h"
 #include "service/routine.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { SECOND_US = 1000000 };
@@ -35,10 +34,8 @@ static int print_result(const struct fl_result *r, const struct options *o)
 {
     struct fl_err err = {0};
     struct fl_buf text;
-    const char *no_colour = getenv("NO_COLOR");
     struct fl_report_options style = {.format = (enum fl_format)o->format,
-                                      .colour = isatty(STDOUT_FILENO) &&
-                                                !(no_colour && *no_colour),
+                                      .colour = fl_cmd_colour(),
                                       .explain = o->explain};
     fl_buf_init(&text, 16 << 20);
     enum fl_status status = fl_report(r, &style, &text, &err);

@@ -68,14 +68,9 @@ int fl_cmd_review(int argc, char **argv)
         return code;
     }
     fl_buf_init(&out, OUT_CAP);
-    enum fl_status status = fl_config_load(&config, &err);
-    fl_config_flag(&config, FL_SET_STATE, o.state);
-    const char *state = status == FL_OK ? config.value[FL_SET_STATE] : NULL;
-    if (status == FL_OK && !state) {
-        status = fl_fail(&err, FL_USAGE, "there is no state folder: give one with --state");
-    }
+    enum fl_status status = fl_cmd_state(&config, o.state, &err);
     if (status == FL_OK) {
-        status = run(state, &o, argc - 1, argv + 1, &out, &err);
+        status = run(config.value[FL_SET_STATE], &o, argc - 1, argv + 1, &out, &err);
     }
     if (status == FL_OK) {
         status = fl_fsio_write_all(STDOUT_FILENO, "standard output", fl_buf_str(&out), &err);

@@ -92,10 +92,6 @@ static int run(struct fl_config *config, struct options *o)
     block_signals(&signals);
     raise_limit();
     tune_memory();
-    if (!config->value[FL_SET_STATE]) {
-        fl_log(FL_LOG_ERROR, "there is no state folder: give one with --state");
-        return FL_EXIT_USAGE;
-    }
     if (fl_serve_start(&o->serve, &serve, &err) != FL_OK) {
         return fl_cmd_fail(&err);
     }
@@ -160,11 +156,10 @@ int fl_cmd_serve(int argc, char **argv)
     if (o.config) {
         setenv("FAULTLINE_CONFIG", o.config, 1);
     }
-    if (fl_config_load(&config, &err) != FL_OK) {
+    if (fl_cmd_state(&config, o.state, &err) != FL_OK) {
         fl_config_free(&config);
         return fl_cmd_fail(&err);
     }
-    fl_config_flag(&config, FL_SET_STATE, o.state);
     fl_config_flag(&config, FL_SET_NOTICES, o.notices);
     fl_config_flag(&config, FL_SET_BASE_URL, o.base_url);
     fl_config_flag(&config, FL_SET_MODEL, o.model);

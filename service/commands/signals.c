@@ -173,9 +173,8 @@ int fl_cmd_signals(int argc, char **argv)
         fl_config_free(&config);
         return fl_cmd_fail(&err);
     }
-    const char *no_colour = getenv("NO_COLOR");
     o.report.format = (enum fl_signals_format)o.format;
-    o.report.colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour);
+    o.report.colour = fl_cmd_colour();
     o.report.ascii = o.report.ascii || !locale_is_utf8();
     fl_config_flag(&config, FL_SET_STATE, o.state);
     code = run(&config, &o, argc, argv);

@@ -60,13 +60,10 @@ int fl_cmd_token(int argc, char **argv)
     if (!fl_cmd_options(&cli, &argc, argv, &code)) {
         return code;
     }
-    enum fl_status status = fl_config_load(&config, &err);
-    fl_config_flag(&config, FL_SET_STATE, state);
-    const char *folder = status == FL_OK ? config.value[FL_SET_STATE] : NULL;
+    enum fl_status status = fl_cmd_state(&config, state, &err);
+    const char *folder = config.value[FL_SET_STATE];
     struct fl_str verb = fl_str_of(argc > 1 ? argv[1] : "");
-    if (status == FL_OK && !folder) {
-        status = fl_fail(&err, FL_USAGE, "there is no state folder: give one with --state");
-    } else if (status == FL_OK && argc == 2 && fl_str_eq(verb, FL_LIT("list"))) {
+    if (status == FL_OK && argc == 2 && fl_str_eq(verb, FL_LIT("list"))) {
         status = list(folder, &err);
     } else if (status == FL_OK && argc == 3 && fl_str_eq(verb, FL_LIT("add"))) {
         status = add(folder, argv[2], scope, &err);

@@ -24,7 +24,7 @@ from install import Missing, Store  # noqa: E402
 
 STORE = Store(os.environ.get("FL_CLIENTS") or os.path.join(HERE, "..", "..", "build", "clients"))
 LINES = ["epoch 0 step 118 loss 2.71 lr 3.0e-4", "epoch 0 step 119 loss 2.69 lr 3.0e-4",
-         "Traceback (most recent call last):", '  File "/work/train.py", line 88, in <module>', "    loss.backward()",
+         "Traceback (most recent call last):", '  File "/home/ada/train.py", line 88, in <module>', "    loss.backward()",
          "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.02 GiB. GPU 0 has a total capacity of 79.15 GiB of which "
          "1.07 GiB is free."]
 XID = "NVRM: Xid (PCI:0000:87:00): 79, pid=4711, GPU has fallen off the bus."
