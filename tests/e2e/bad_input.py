@@ -219,16 +219,18 @@ def test_broken_rule_files(c):
         "cause.json": (one_rule(id="site-no-cause", cause="gremlins"), ["site-no-cause", "gremlins"]),
         "action.json": (one_rule(id="site-no-action", action="pray"), ["site-no-action", "pray"]),
         "sample.json": (one_rule(id="site-bad-sample", samples={"match": ["nothing like it"], "nomatch": []}), ["site-bad-sample", "match[0]", "nothing like it"]),
-        "twice.json": (RULE, ["site-widget-pressure", "another rule has this id"]),
         "types.json": ('{"format": "faultline.diagnosis/1", "rules": [17, null, {"id": 3}, {"id": "site-typed", "any": "x"}]}', []),
         "deep.json": ("[" * 100000, []), "bytes.json": ("\0\1\2", []),
     }
-    for name, (content, words) in bad.items():
-        path = operator(c, name, content)
-        is_oom(c, c.verdict(log, says=[name, *words]), "with the rule file " + name)
-        c.check(c.verdict(widget)["cause"] == "node_failure" or name == "twice.json", "the good rule beside %s is lost" % name)
-        c.run("doctor", status=1)
+    paths = [operator(c, name, content) for name, (content, _) in bad.items()]
+    is_oom(c, c.verdict(log, says=[w for name, (_, words) in bad.items() for w in (name, *words)]), "with broken rule files")
+    c.check(c.verdict(widget)["cause"] == "node_failure", "the good rule beside broken files is lost")
+    c.run("doctor", status=1)
+    for path in paths:
         os.remove(path)
+    twice = operator(c, "twice.json", RULE)
+    is_oom(c, c.verdict(log, says=["twice.json", "site-widget-pressure", "another rule has this id"]), "with a rule twice")
+    os.remove(twice)
     told = c.run("rules", "lint", c.write("caret.json", json.dumps(one_rule(any=["widget [0-9 cooling"]))), status=1).err.splitlines()
     at = next((i for i, row in enumerate(told) if row.strip() == "widget [0-9 cooling"), None)
     c.check(at is not None and told[at + 1].strip() == "^", "no caret under the pattern: %s" % told)

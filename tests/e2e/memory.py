@@ -4,7 +4,7 @@
 
     memory.py PATH/TO/faultline [NAME...]      runs the tests whose names contain one of the NAMEs
 
-With FL_LONG=1 there are 1000 equal failures in place of 60, and all golden logs in place of every third.
+With FL_LONG=1 there are 1000 equal failures in place of 24, and all golden logs in place of every third.
 """
 import glob
 import json
@@ -73,7 +73,7 @@ def open_store(c):
 
 def test_equal_failures_are_asked_about_once(c):
     """Many processes at once meet the same failure while the model takes its time: one of them asks."""
-    n = 1000 if LONG else 60
+    n = 1000 if LONG else 24
     paths = [c.write("runs/%03d/job-%d.log" % (i, 7 * i), job(i)) for i in range(n)]
     open_store(c)
     with fake(c, "slow", "--delay", "2") as server, ThreadPoolExecutor(AT_ONCE) as pool:
