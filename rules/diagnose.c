@@ -27,6 +27,7 @@ struct hits {
 
 struct fl_diagnosis {
     struct hits hits; /* of the line in hand */
+    struct fl_values values; /* likewise: only those present are set */
     const struct fl_ruleset *set;
     struct fl_match_work *lines;
     struct fl_match_work *events;
@@ -266,7 +267,7 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
                           struct fl_str text, uint64_t order)
 {
     struct fl_run *run = run_of(d, place->stream);
-    struct fl_values values = {.present = 0};
+    struct fl_values *values = &d->values;
     long step = fl_reading_step(reading, text);
     long done = fl_reading_number(reading->done, text);
     if (done == 0 || fl_reading_number(reading->batches, text) == 0) {
@@ -277,17 +278,18 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
         fl_run_saved(run, step);
         return;
     }
-    fl_spots_read(&reading->values, text, &values);
+    values->present = 0;
+    fl_spots_read(&reading->values, text, values);
     if (role == FL_ROLE_METRIC) {
         step = step >= 0 ? step : run->last_step;
     } else {
         fl_run_stepped(run, step);
     }
     if (reading->epoch_steps.n && d->series.epoch >= 0) {
-        values.present &= ~(1U << d->series.epoch); /* it is in the step */
+        values->present &= ~(1U << d->series.epoch); /* it is in the step */
     }
-    step = step >= 0 ? step : step_of_epoch(d, run, reading, &values, text);
-    fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, step, &values,
+    step = step >= 0 ? step : step_of_epoch(d, run, reading, values, text);
+    fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, step, values,
                   text);
 }
 

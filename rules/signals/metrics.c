@@ -254,36 +254,49 @@ struct decimal {
     int decimals;    /* behind the point */
     int exponent;
     bool minus;
-    bool plain; /* of digits, nothing like "nan" */
+    bool plain; /* nothing but such digits, no "nan" */
     bool with_exponent;
 };
 
+/* Takes the digits from i on; gives the place behind them. */
+static size_t take_digits(struct fl_str s, size_t i, struct decimal *d)
+{
+    size_t from = i;
+    while (i < s.n && s.p[i] == '0' && d->n == 0) {
+        i++;
+    }
+    size_t zeros = i - from;
+    while (i < s.n && fl_is_digit(s.p[i])) {
+        d->digits = d->digits * 10 + (uint64_t)(s.p[i++] - '0');
+    }
+    d->n += (int)(i - from - zeros);
+    return i;
+}
+
 static struct decimal decimal_of(struct fl_str s)
 {
-    struct decimal d = {.plain = true};
-    bool point = false;
-    size_t i = 0;
-    for (; i < s.n && (s.p[i] | 32) != 'e'; i++) {
-        char c = s.p[i];
-        if (fl_is_digit(c)) {
-            d.n += d.n || c != '0';
-            d.digits = d.n <= 18 ? d.digits * 10 + (uint64_t)(c - '0') : d.digits;
-            d.decimals += point;
-        } else {
-            point |= c == '.';
-            d.minus |= c == '-';
-            d.plain &= c == '.' || c == ',' || c == '-' || c == '+';
-        }
+    struct decimal d = {.n = 0};
+    size_t i = s.n && (*s.p == '-' || *s.p == '+');
+    d.minus = i && *s.p == '-';
+    i = take_digits(s, i, &d);
+    while (i < s.n && s.p[i] == ',') {
+        i = take_digits(s, i + 1, &d);
     }
-    d.with_exponent = i < s.n;
-    bool down = false;
-    for (i++; i < s.n; i++) {
-        down |= s.p[i] == '-';
-        if (fl_is_digit(s.p[i]) && d.exponent < 10000) {
-            d.exponent = d.exponent * 10 + (s.p[i] - '0');
-        }
+    if (i < s.n && s.p[i] == '.') {
+        size_t from = i + 1;
+        i = take_digits(s, from, &d);
+        d.decimals = (int)(i - from);
     }
-    d.exponent = down ? -d.exponent : d.exponent;
+    d.with_exponent = i < s.n && (s.p[i] | 32) == 'e';
+    if (d.with_exponent) {
+        i++;
+        bool down = i < s.n && s.p[i] == '-';
+        for (i += i < s.n && (down || s.p[i] == '+'); i < s.n && fl_is_digit(s.p[i]); i++) {
+            d.exponent = d.exponent < 10000 ? d.exponent * 10 + (s.p[i] - '0') : d.exponent;
+        }
+        d.exponent = down ? -d.exponent : d.exponent;
+    }
+    d.plain = i == s.n;
     return d;
 }
 

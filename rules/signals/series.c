@@ -120,6 +120,11 @@ static long step_without(struct fl_series_set *set, struct fl_series *s, size_t 
     return s->kinds[kind].by_line ? s->seen : (long)epoch;
 }
 
+static bool is_sampled(const struct fl_series *s, const struct fl_row *row)
+{
+    return (row->ordinal & (s->stride - 1)) == 0;
+}
+
 /* Makes room for one row; of a full table every second row of each kind goes. */
 static bool make_room(struct fl_series_set *set, struct fl_series *s)
 {
@@ -143,7 +148,7 @@ static bool make_room(struct fl_series_set *set, struct fl_series *s)
         kept = 0;
         s->stride *= 2;
         for (size_t i = 0; i < s->n; i++) {
-            if (s->rows[i].ordinal % s->stride == 0) {
+            if (is_sampled(s, &s->rows[i])) {
                 s->rows[kept++] = s->rows[i];
             }
         }
@@ -181,16 +186,19 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     row->order = order;
     row->place = *place;
     row->place.node = (struct fl_str){NULL, 0};
-    row->values = *values;
+    row->values.present = values->present;
     row->text_n = text.n < FL_ROW_TEXT ? text.n : FL_ROW_TEXT;
     memcpy(row->text, text.p, row->text_n);
     for (uint32_t left = values->present; left; left &= left - 1) {
         int m = __builtin_ctz(left);
+        row->values.value[m] = values->value[m];
+        row->values.digits[m] = values->digits[m];
+        row->values.rounds[m] = values->rounds[m];
         s->last_step[m] = row->step;
         follow(set, s, m);
     }
     s->seen++;
-    if (row->ordinal % s->stride == 0 && make_room(set, s) && row->ordinal % s->stride == 0) {
+    if (is_sampled(s, row) && make_room(set, s) && is_sampled(s, row)) {
         s->rows[s->n++] = *row;
     }
 }

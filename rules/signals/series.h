@@ -51,7 +51,7 @@ struct fl_series {
     size_t size;
     long seen;   /* lines with a value */
     long said;   /* the last step that any of them told, -1: none did */
-    long stride; /* of the sample, among the lines of each kind */
+    long stride; /* of the sample, among the lines of each kind; a power of two */
     struct {
         uint32_t present;
         long count;
