@@ -161,6 +161,25 @@ static void add_proof(const struct fl_result *r, const struct style *st, struct 
     }
 }
 
+/* What the numbers show beside the verdict: its own summary may be one of them. */
+static void add_signals(const struct fl_result *r, struct fl_buf *out)
+{
+    const struct fl_verdict *v = &r->verdict;
+    size_t told = 0;
+    for (size_t i = 0; i < v->signals_n && told < 3; i++) {
+        const struct fl_signal *s = &v->signals[i];
+        if (s->severity < FL_SEVERITY_MEDIUM || fl_str_eq(fl_str_of(s->text), v->summary)) {
+            continue;
+        }
+        told++;
+        fl_buf_add_text(out, "  signal  ");
+        fl_buf_add_safe(out, fl_str_of(stream_of(r, s->stream)->name));
+        fl_buf_addf(out, ":%ld  ", s->line);
+        fl_buf_add_safe(out, fl_str_of(s->text));
+        fl_buf_add_text(out, "\n");
+    }
+}
+
 static void add_progress(const struct fl_verdict *v, struct fl_buf *out)
 {
     if (v->last_step < 0 && v->checkpoint < 0) {
@@ -326,6 +345,7 @@ static void add_text(const struct fl_result *r, const struct style *st, bool exp
         add_remedy_line(v, st, out);
         add_proof(r, st, out);
     }
+    add_signals(r, out);
     add_progress(v, out);
     add_symptoms(r, out);
     if (v->outcome == FL_OUTCOME_FAILED) {

@@ -10,7 +10,8 @@ static const char *const statistics[FL_STATISTICS_N] = {
 static const char *const kinds[] = {"spike",     "divergence", "nan",
                                     "explosion", "vanishing",  "plateau",
                                     "scale_collapse", "straggler", "memory_growth",
-                                    "leakage", "collapse", "frozen", "desync"};
+                                    "leakage", "collapse", "frozen", "desync",
+                                    "silence", "fewer_workers", "skipping"};
 static const char *const comparisons[] = {"above", "below"};
 static const char *const keys[] = {"id",         "metric", "window",   "statistic",
                                    "comparison", "value",  "duration", "kind",

@@ -98,5 +98,7 @@ size_t fl_detect(const struct fl_series_set *set, const struct fl_declared *decl
         fl_detect_declared(&w, set->list[i]);
         keep_earliest(&w); /* a thousand ranks must not fill the list */
     }
+    fl_detect_workers(&w);
+    keep_earliest(&w);
     return w.n;
 }

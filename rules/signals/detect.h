@@ -15,7 +15,8 @@ struct fl_detection {
     const char *metric; /* of the metric table */
     const char *detector; /* id of the declared one that found it, or NULL */
     const char *kind;   /* spike, divergence, nan, explosion, vanishing, plateau, scale_collapse,
-                           straggler, memory_growth, leakage, collapse, frozen, desync */
+                           straggler, memory_growth, leakage, collapse, frozen, desync,
+                           silence, fewer_workers, skipping */
     const char *cause;  /* slug, or NULL: it decides nothing */
     double weight;      /* as a rule's confidence: how surely the cause follows */
     long from_step;

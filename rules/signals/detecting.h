@@ -35,6 +35,7 @@ void fl_detect_declared(struct fl_detecting *w, const struct fl_series *s);
 /* Of the whole set at once: ranks are compared. */
 void fl_detect_speed(struct fl_detecting *w);
 void fl_detect_replicas(struct fl_detecting *w);
+void fl_detect_workers(struct fl_detecting *w);
 
 /* Is that, though called an accuracy, a rate of errors? Such a one begins above all others, and above
  * 1, where most of the others are not. */

@@ -19,7 +19,7 @@ static const double infinite = (double)INFINITY;
 
 /* One line of progress. */
 struct said {
-    double loss, grad, rate, tps, time, memory, scale, acc, wer, spread, reward;
+    double loss, grad, rate, tps, time, memory, scale, acc, wer, spread, reward, workers, skipped;
 };
 
 struct run {
@@ -80,7 +80,7 @@ static struct said usual(struct run *r, long i)
         .loss = loss, .grad = (0.4 + 3 * exp(-t)) * times(r, 0.2), .rate = rate_of(r, i),
         .tps = r->tps * (1 + 0.02 * normal(r)), .time = none,
         .memory = r->memory * (1 - 0.4 * exp(-(double)i / 5)), .scale = none, .acc = none, .wer = none,
-        .spread = none, .reward = none};
+        .spread = none, .reward = none, .workers = none, .skipped = none};
 }
 
 static struct run run_of(uint64_t seed)
@@ -200,6 +200,26 @@ static void ranks_part(struct run *r, long i, struct said *s)
     s->loss *= odd ? 1 + pow(10, -4 + 3 * r->a) * normal(r) : 1;
 }
 
+static void rank_stops(struct run *r, long i, struct said *s)
+{
+    if (r->rank == (long)(r->b * RANKS) && since(r, i) > 0) {
+        s->loss = s->grad = s->rate = s->tps = s->memory = none;
+    }
+}
+
+static void workers_leave(struct run *r, long i, struct said *s)
+{
+    double all = 8 + floor(500 * r->a);
+    s->workers = since(r, i) > 0 ? floor(all * (0.5 + 0.49 * r->b)) : all;
+}
+
+static void samples_skipped(struct run *r, long i, struct said *s)
+{
+    bool skips = uniform(r) < (since(r, i) > 0 ? 0.6 + 0.4 * r->a : 0.01);
+    r->state += skips ? floor(1 + 30 * r->b) : 0;
+    s->skipped = r->state;
+}
+
 static void evaluation_stuck(struct run *r, long i, struct said *s)
 {
     s->acc = since(r, i) > 0 ? 0.1 : 0.3 * uniform(r);
@@ -231,6 +251,9 @@ static const struct fault faults[] = {
     {"features collapse", "feature_spread", "collapse", features_collapse, 1, 0.95},
     {"loss is frozen", "loss", "frozen", loss_freezes, 1, 0.85},
     {"replicas part", "loss", "desync", ranks_part, RANKS, 0.95},
+    {"one rank stops", "loss", "silence", rank_stops, RANKS, 0.99},
+    {"workers leave", "workers", "fewer_workers", workers_leave, 1, 0.99},
+    {"samples are skipped", "skipped", "skipping", samples_skipped, 1, 0.95},
     {"evaluation stands still", "accuracy", "plateau", evaluation_stuck, 1, 0.8},
 };
 enum { FAULTS = sizeof faults / sizeof *faults };
@@ -349,6 +372,20 @@ static void own_losses(struct run *r, long i, struct said *s)
     s->loss *= times(r, 0.05) * (1 + 0.001 * (double)r->rank);
 }
 
+static void grows(struct run *r, long i, struct said *s)
+{
+    s->workers = 8 + (since(r, i) > 0 ? floor(1 + 8 * r->a) : 0);
+    r->state += uniform(r) < 0.03 ? floor(1 + 30 * r->b) : 0;
+    s->skipped = r->state;
+}
+
+static void first_rank_only(struct run *r, long i, struct said *s)
+{
+    if (r->rank > 0 && since(r, i) > 0) {
+        s->loss = s->grad = s->rate = s->tps = s->memory = none;
+    }
+}
+
 static void stages(struct run *r, long i, struct said *s)
 {
     (void)i;
@@ -367,7 +404,7 @@ static const struct {
     {"rounded and clipped", coarse, 1}, {"pauses", pauses, 1}, {"a cache that fills", cache_fills, 1},
     {"good scores", good_scores, 1}, {"learned by heart", by_heart, 1}, {"learned late", late, 1},
     {"a spread that settles", spread_settles, 1}, {"losses of ranks", own_losses, RANKS},
-    {"stages", stages, RANKS}, {"ranks alike", plain, RANKS},
+    {"stages", stages, RANKS}, {"more workers", grows, 1}, {"only one rank tells", first_rank_only, RANKS}, {"ranks alike", plain, RANKS},
 };
 enum { LOOKS = sizeof looks / sizeof *looks };
 
@@ -404,6 +441,8 @@ static void say(struct feed *f, long rank, long step, const struct said *s)
     n = add(line, n, "wer", s->wer);
     n = add(line, n, "feature_std", s->spread);
     n = add(line, n, "reward", s->reward);
+    n = add(line, n, "world_size", s->workers);
+    n = add(line, n, "skipped", s->skipped);
     fl_metrics_read(f->metrics, (struct fl_str){line, n}, &v);
     fl_series_add(&f->set, 0, &place, f->order++, -1, &v, (struct fl_str){line, n});
 }
