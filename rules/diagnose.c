@@ -37,8 +37,7 @@ struct fl_diagnosis {
     struct fl_finding *findings;
     size_t findings_n;
     struct fl_streams streams;
-    /* For rules of stream or job scope: which all/none patterns were seen, in this stream and in
-     * the job, by pattern number. */
+    /* Which patterns of rules of stream or job scope were seen, by number: in the job, in this stream. */
     uint8_t *seen;
     uint32_t *seen_stream;
     long errors;
@@ -252,10 +251,9 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
 
 /* A line that tells its epoch only belongs to the last step, if steps are known at all. */
 static long step_of_epoch(const struct fl_diagnosis *d, const struct fl_run *run,
-                          const struct fl_reading *reading, const struct fl_values *values,
-                          struct fl_str text)
+                          const struct fl_reading *reading, struct fl_str text)
 {
-    if (!reading->epoch.n || fl_values_has(values, d->series.step)) {
+    if (!reading->epoch.n || fl_values_has(&d->values, d->series.step)) {
         return -1;
     }
     return run->last_step >= 0 ? run->last_step : fl_reading_number(reading->epoch, text);
@@ -268,8 +266,8 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
 {
     struct fl_run *run = run_of(d, place->stream);
     struct fl_values *values = &d->values;
-    long step = fl_reading_step(reading, text);
     long done = fl_reading_number(reading->done, text);
+    long step = fl_reading_step(reading, text);
     if (done == 0 || fl_reading_number(reading->batches, text) == 0) {
         return;
     }
@@ -280,15 +278,15 @@ static void note_progress(struct fl_diagnosis *d, enum fl_role role,
     }
     values->present = 0;
     fl_spots_read(&reading->values, text, values);
-    if (role == FL_ROLE_METRIC) {
-        step = step >= 0 ? step : run->last_step;
-    } else {
+    if (role != FL_ROLE_METRIC) {
         fl_run_stepped(run, step);
+    } else if (step < 0) {
+        step = run->last_step;
     }
     if (reading->epoch_steps.n && d->series.epoch >= 0) {
         values->present &= ~(1U << d->series.epoch); /* it is in the step */
     }
-    step = step >= 0 ? step : step_of_epoch(d, run, reading, values, text);
+    step = step >= 0 ? step : step_of_epoch(d, run, reading, text);
     fl_series_add(&d->series, d->streams.list[place->stream].runs_n - 1, place, order, step, values,
                   text);
 }
