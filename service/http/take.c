@@ -207,19 +207,17 @@ static uint64_t hash_given(const struct fl_http_request *r)
 }
 
 /* A client that did not see the answer sends the same again. Where it names its push, or each line has its
- * own time, it is known by that. */
+ * own time, it is known by that. A key that comes with another body names another push: nothing is lost. */
 static void set_receipt(struct taking *t, struct fl_str body)
 {
-    struct fl_http_request *r = t->request;
-    const char *key = fl_http_header(r, "Idempotency-Key");
-    uint64_t whose = hash_given(r);
-    if (key && *key) {
-        snprintf(t->receipt, sizeof t->receipt, "key %s %016llx %zx %016llx%016llx", r->token,
-                 (unsigned long long)whose, strlen(key), (unsigned long long)fl_hash(fl_str_of(key), 1),
-                 (unsigned long long)fl_hash(fl_str_of(key), 2));
-    } else if (t->path == FL_PUSH_AT_LOKI || t->path == FL_PUSH_AT_OTLP || t->path == FL_PUSH_AT_JOURNAL) {
-        snprintf(t->receipt, sizeof t->receipt, "%s %016llx %zx %016llx%016llx", protocols[t->path],
-                 (unsigned long long)whose, body.n, (unsigned long long)fl_hash(body, 1), (unsigned long long)fl_hash(body, 2));
+    const char *key = fl_http_header(t->request, "Idempotency-Key");
+    bool named = key && *key;
+    bool timed = t->path == FL_PUSH_AT_LOKI || t->path == FL_PUSH_AT_OTLP || t->path == FL_PUSH_AT_JOURNAL;
+    uint64_t whose = fl_hash(fl_str_of(named ? key : ""), hash_given(t->request));
+    if (named || timed) {
+        snprintf(t->receipt, sizeof t->receipt, "%s %s %016llx %zx %016llx%016llx", named ? "key" : "body",
+                 named ? t->request->token : protocols[t->path], (unsigned long long)whose, body.n,
+                 (unsigned long long)fl_hash(body, 1), (unsigned long long)fl_hash(body, 2));
     }
 }
 
