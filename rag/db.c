@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { WAL_PAGES = 1000 };
+
 enum fl_status fl_db_fail(struct fl_db *db, const char *doing, struct fl_err *err)
 {
     int code = sqlite3_errcode(db->sql) & 0xff;
@@ -201,6 +203,17 @@ static bool is_shared_fs(const char *folder)
     return false;
 }
 
+/* In place of SQLite's own, which does not tell that the disk is full until the WAL has taken all of it. */
+static int after_commit(void *ctx, sqlite3 *sql, const char *name, int pages)
+{
+    struct fl_db *db = ctx;
+    if (pages >= WAL_PAGES) {
+        db->overflows = sqlite3_wal_checkpoint_v2(sql, name, SQLITE_CHECKPOINT_PASSIVE, NULL,
+                                                  NULL) == SQLITE_FULL;
+    }
+    return SQLITE_OK;
+}
+
 static enum fl_status set_journal(struct fl_db *db, const char *state_dir,
                                   struct fl_err *err)
 {
@@ -218,6 +231,7 @@ static enum fl_status set_journal(struct fl_db *db, const char *state_dir,
         status = fl_db_exec(db,
                                wal ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", err);
     }
+    sqlite3_wal_hook(db->sql, after_commit, db);
     return status;
 }
 
@@ -370,7 +384,8 @@ enum fl_status fl_db_open(struct fl_db *db, const struct fl_db_plan *plan, const
 static void checkpoint(struct fl_db *db, int mode)
 {
     if (db->lock_fd >= 0 && lock_file(db, NULL) == FL_OK) {
-        sqlite3_wal_checkpoint_v2(db->sql, NULL, mode, NULL, NULL);
+        db->overflows =
+            sqlite3_wal_checkpoint_v2(db->sql, NULL, mode, NULL, NULL) == SQLITE_FULL;
         unlock_file(db);
     }
 }

@@ -28,6 +28,7 @@ struct fl_db {
     int lock_fd;     /* -1: in memory or read-only */
     bool readonly;
     bool wrote;
+    bool overflows; /* no room in the file for what the WAL holds */
 };
 
 /* state_dir NULL: in memory, lost at close. With readonly nothing is made or written; FL_NOTFOUND when

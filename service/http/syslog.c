@@ -104,7 +104,7 @@ static void flush(struct fl_syslog *s)
 {
     size_t n = 0;
     const struct fl_push_stream *streams = s->push ? fl_push_streams(s->push, &n) : NULL;
-    struct batch b = {.write = {.run = write_batch, .bytes = s->push_bytes}, .n = n,
+    struct batch b = {.write = {.run = write_batch, .bytes = s->push_bytes, .yields = true}, .n = n,
                       .parts = n ? calloc(n, sizeof *b.parts) : NULL};
     enum fl_status status = n && !b.parts ? FL_NOMEM : FL_OK;
     for (size_t i = 0; b.parts && i < n; i++) {

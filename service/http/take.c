@@ -331,7 +331,7 @@ static void take(struct fl_serve *s, struct fl_http_request *r, enum fl_push_pat
         return;
     }
     const char *end = fl_http_arg(r, "end");
-    *t = (struct taking){.write = {.run = run, .done = done}, .serve = s, .request = r, .path = path,
+    *t = (struct taking){.write = {.run = run, .done = done, .yields = true}, .serve = s, .request = r, .path = path,
                          .ends = end && strcmp(end, "0") != 0};
     fl_buf_init(&t->unpacked, UNPACKED);
     enum fl_status status = decode(t, &err);

@@ -162,7 +162,7 @@ enum fl_status fl_copier_flush(struct fl_copier *c, struct fl_err *err)
     if (c->n == 0) {
         return FL_OK;
     }
-    c->write = (struct fl_write){.run = write_parts, .bytes = c->used};
+    c->write = (struct fl_write){.run = write_parts, .bytes = c->used, .yields = true};
     enum fl_status status = fl_writer_do(c->writer, &c->write, err);
     for (size_t i = 0; i < c->n; i++) {
         const struct fl_jobs_part *part = &c->parts[i];

@@ -2,6 +2,7 @@
 #include "service/jobs/writer.h"
 
 #include "service/base/log.h"
+#include "service/jobs/reserve.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,6 +16,9 @@ struct fl_writer {
     struct fl_write **last;
     struct fl_writer_state state;
     bool stop;
+    struct fl_reserve reserve;
+    struct fl_err full; /* why it is */
+    bool is_full;
 };
 
 /* One of a batch; what it did is undone when it fails. */
@@ -33,42 +37,115 @@ static void run_one(struct fl_writer *w, struct fl_write *write)
     write->status = write->status == FL_OK ? ended : write->status;
 }
 
-static void write_batch(struct fl_writer *w, struct fl_write *list)
+static enum fl_status transact(struct fl_writer *w, struct fl_write *list, struct fl_err *err)
 {
-    struct fl_err err = {0};
     struct fl_db *db = fl_jobs_db(w->jobs);
-    enum fl_status status = fl_db_begin(db, &err);
-    long n = 0;
-    for (struct fl_write *write = list; status == FL_OK && write; write = write->next, n++) {
+    enum fl_status status = fl_db_begin(db, err);
+    bool began = status == FL_OK;
+    for (struct fl_write *write = list; status == FL_OK && write; write = write->next) {
         run_one(w, write);
-        if (sqlite3_get_autocommit(db->sql)) {
-            status = fl_fail(&err, write->status, "%s", write->err.msg);
+        if (sqlite3_get_autocommit(db->sql) || write->status == FL_FULL) {
+            status = fl_fail(err, write->status, "%s", write->err.msg);
         }
     }
-    bool began = status == FL_OK || n > 0;
-    status = began ? fl_db_end(db, status, &err) : status;
+    return began ? fl_db_end(db, status, err) : status;
+}
+
+/* Space that was written once is written again. */
+static bool has_room(struct fl_writer *w)
+{
+    int64_t pages = 0;
+    int64_t size = 0;
+    struct fl_db *db = fl_jobs_db(w->jobs);
+    return fl_reserve_hold(&w->reserve) ||
+           (fl_db_number(db, "PRAGMA freelist_count", &pages, NULL) == FL_OK &&
+            fl_db_number(db, "PRAGMA page_size", &size, NULL) == FL_OK &&
+            pages * size >= w->reserve.bytes);
+}
+
+/* Takes those that yield out of the list. */
+static struct fl_write *take_yielding(struct fl_write **list)
+{
+    struct fl_write *out = NULL;
+    struct fl_write **end = &out;
+    for (struct fl_write **link = list; *link;) {
+        struct fl_write *write = *link;
+        if (write->yields) {
+            *link = write->next;
+            write->next = NULL;
+            *end = write;
+            end = &write->next;
+        } else {
+            link = &write->next;
+        }
+    }
+    return out;
+}
+
+/* What `status` says of the last transaction, for whoever looks. */
+static void note(struct fl_writer *w, enum fl_status status, const struct fl_err *err, long n)
+{
     pthread_mutex_lock(&w->mutex);
-    bool new_fault = status != FL_OK && w->state.fault != status;
-    bool healed = status == FL_OK && w->state.fault != FL_OK;
+    enum fl_status fault = w->is_full ? FL_FULL : status;
+    bool is_new = fault != FL_OK && w->state.fault != fault;
+    bool healed = fault == FL_OK && w->state.fault != FL_OK;
     w->state.writes += status == FL_OK ? n : 0;
     w->state.transactions += status == FL_OK;
     w->state.failed += status != FL_OK;
-    w->state.fault = status;
-    w->state.why = err;
+    w->state.fault = fault;
+    w->state.why = w->is_full ? w->full : *err;
+    struct fl_err why = w->state.why;
     pthread_mutex_unlock(&w->mutex);
-    if (new_fault) {
-        fl_log(FL_LOG_ERROR, "%s (nothing is acknowledged until it can be written)", err.msg);
+    if (is_new) {
+        fl_log(FL_LOG_ERROR, "%s (nothing is acknowledged until it can be written)", why.msg);
     } else if (healed) {
-        fl_log(FL_LOG_INFO, "%s: can be written again", db->path);
+        fl_log(FL_LOG_INFO, "%s: can be written again", fl_jobs_db(w->jobs)->path);
     }
+}
+
+/* All of the list end like this, or each as its own part of the transaction did. */
+static void tell(struct fl_write *list, enum fl_status status, const struct fl_err *err)
+{
     for (struct fl_write *write = list, *next; write; write = next) {
         next = write->next;
         if (status != FL_OK) {
-            write->done(write, status, &err);
+            write->done(write, status, err);
         } else {
             write->done(write, write->status, &write->err);
         }
     }
+}
+
+static void write_batch(struct fl_writer *w, struct fl_write *list)
+{
+    struct fl_err err = {0};
+    struct fl_write *refused = NULL;
+    enum fl_status status = FL_OK;
+    if (w->is_full && !has_room(w)) {
+        refused = take_yielding(&list);
+    } else {
+        fl_reserve_hold(&w->reserve);
+        status = transact(w, list, &err);
+        w->is_full = status == FL_FULL;
+    }
+    if (status == FL_FULL || fl_jobs_db(w->jobs)->overflows) {
+        fl_reserve_give_up(&w->reserve);
+        fl_db_flush(fl_jobs_db(w->jobs));
+    }
+    if (status == FL_FULL) {
+        w->full = err;
+        refused = take_yielding(&list);
+    }
+    if (w->is_full) {
+        status = transact(w, list, &err);
+    }
+    long n = 0;
+    for (const struct fl_write *write = list; write; write = write->next) {
+        n++;
+    }
+    note(w, status, &err, n);
+    tell(list, status, &err);
+    tell(refused, FL_FULL, &w->full);
 }
 
 /* The oldest that wait, FL_WRITER_BATCH bytes of them at most but one in any case; NULL: it is over. */
@@ -113,6 +190,7 @@ enum fl_status fl_writer_start(struct fl_jobs *jobs, struct fl_writer **out, str
     }
     w->jobs = jobs;
     w->last = &w->first;
+    fl_reserve_init(&w->reserve, fl_jobs_db(jobs)->path);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->wake, NULL);
     if (pthread_create(&w->thread, NULL, run, w) != 0) {
@@ -201,7 +279,8 @@ enum fl_status fl_writer_do(struct fl_writer *w, struct fl_write *write, struct 
 {
     struct waiting wait = {.mutex = PTHREAD_MUTEX_INITIALIZER, .over = PTHREAD_COND_INITIALIZER,
                            .write = write, .err = err,
-                           .mine = {.run = run_mine, .done = done_mine, .bytes = write->bytes}};
+                           .mine = {.run = run_mine, .done = done_mine, .bytes = write->bytes,
+                                    .yields = write->yields}};
     if (!put(w, &wait.mine, SIZE_MAX)) {
         return fl_fail(err, FL_UNAVAILABLE, "the service is stopping");
     }

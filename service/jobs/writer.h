@@ -2,6 +2,8 @@
 /* The one who writes to jobs.db while the service runs: whatever waits is written in one transaction
  * (so a thousand small pushes cost one sync), and each is told when its bytes are on disk. One that
  * fails by itself (a gap, a bad name) takes nothing of the others with it.
+ * On a full disk the reserve (reserve.h) is given up, writes that yield are refused with FL_FULL, and the
+ * others still made, until there is room again.
  * Threads: any may submit; run and done are called in the writer's own. */
 #pragma once
 #include "service/jobs/jobs.h"
@@ -13,6 +15,7 @@ struct fl_write {
     enum fl_status (*run)(struct fl_write *write, struct fl_jobs *jobs, struct fl_err *err);
     void (*done)(struct fl_write *write, enum fl_status status, const struct fl_err *err);
     size_t bytes; /* about what it holds in memory */
+    bool yields;  /* lines: whoever sent them still has them */
     struct fl_write *next;
     enum fl_status status;
     struct fl_err err;
@@ -44,7 +47,7 @@ struct fl_writer_state {
     long writes;
     long transactions;
     long failed;
-    enum fl_status fault; /* of the last transaction; FL_OK: it was written */
+    enum fl_status fault; /* of the last transaction, or FL_FULL; FL_OK: all is written */
     struct fl_err why;
 };
 void fl_writer_look(struct fl_writer *writer, struct fl_writer_state *out);

@@ -5,7 +5,7 @@ jumps.
 
     serve_kill.py PATH/TO/faultline [NAME...]      runs the tests whose names contain one of the NAMEs
 
-FL_LONG=1: 500 kills in place of 50, every write and sync in place of a sample, 50 full disks. FL_SEED repeats a run.
+FL_LONG=1: 500 kills in place of 50, every write and sync in place of a sample, 50 full disks in place of 6. FL_SEED repeats a run.
 """
 import json
 import os
@@ -173,7 +173,7 @@ def test_full_disk(c):
     """S6, on a small file system in memory."""
     state = os.path.join(c.folder, "small")
     os.makedirs(state)
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=700", "tmpfs", state], capture_output=True)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m,mode=700", "tmpfs", state], capture_output=True)
     if mount.returncode != 0:
         c.skipped = "mount is not permitted here"
         return
@@ -182,7 +182,8 @@ def test_full_disk(c):
         with Daemon(c, state=os.path.join(state, "s")) as d, d.client() as it:
             all_of = pushers(c, random_)
             filler = os.path.join(state, "filler")
-            for i in range(50 if LONG else 5):
+            it.post("/api/v1/ingest?job=seen", OOM + "\n", Content_Type="text/plain")
+            for i in range(50 if LONG else 6):
                 left = (0, 4096, 65536, 300000, 1 << 20)[i] if i < 5 else random_.randrange(1 << 20)
                 try:
                     with open(filler, "wb") as f:
@@ -210,6 +211,12 @@ def test_full_disk(c):
                 c.check(it.get("/healthz").status == 200 and b"degraded" in it.get("/healthz").body, "/healthz does not say that the disk is full")
                 c.check(it.get("/readyz").status == 503, "/readyz does not say that the disk is full")
                 c.check(it.get("/api/v1/jobs").status == 200, "jobs cannot be read while the disk is full")
+                until = time.monotonic() + 15
+                seen = None
+                while not seen and time.monotonic() < until:
+                    time.sleep(0.1)
+                    seen = it.get("/api/v1/jobs/seen").json().get("verdict")
+                c.check(seen and seen["cause"] == "gpu_oom", "no verdict of what was taken before the disk was full: %s" % seen)
                 if os.path.exists(filler):
                     os.remove(filler)
                 began = time.monotonic()
@@ -219,7 +226,8 @@ def test_full_disk(c):
                     time.sleep(0.05)
                 c.check(time.monotonic() - began < 5, "with room again it took %.1f s" % (time.monotonic() - began))
                 c.check(it.get("/readyz").status == 200, "/readyz after there was room again")
-                it.request("DELETE", "/api/v1/jobs/bulk")
+                r = it.request("DELETE", "/api/v1/jobs/bulk")
+                c.check(r.status == 204, "a job cannot be forgotten: %r" % r)
             for p in all_of:
                 p.odd = []
                 p.verify(it, "after full disks of seed %d" % SEED)
