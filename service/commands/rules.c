@@ -355,7 +355,8 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
     } else if (fl_str_eq(verb, FL_LIT("export")) && argc == 2) {
         status = export_learned(b.set, err);
     } else {
-        status = fl_fail(err, FL_USAGE, "rules: cannot make sense of \"%s\" (see --help)", argv[1]);
+        status = fl_fail(err, FL_USAGE, "rules: cannot make sense of \"%s\" with %d argument%s (see --help)",
+                         argv[1], argc - 2, argc == 3 ? "" : "s");
     }
     fl_rulebook_close(&b);
     return status;
