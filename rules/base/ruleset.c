@@ -475,8 +475,10 @@ enum fl_status fl_ruleset_ready(struct fl_ruleset *set, fl_ruleset_complain comp
     if (status == FL_OK && diagnoses) {
         status = add_builtin(set, attention_words, &set->attention, err);
         if (status == FL_OK) {
-            status = add_builtin(set, "Traceback \\(most recent call last\\)|Exception ignored (?:in|on)[: ]", &set->traceback,
-                                 err);
+            status = add_builtin(set,
+                                 "Traceback \\(most recent call last\\)|Exception ignored (?:in|on)[: ]|"
+                                 "^\\s*File \"[^\"\\n]{1,400}\", line \\d+, in ",
+                                 &set->traceback, err);
         }
     }
     fl_matcher_cache(set->lines, set->cache, "lines");

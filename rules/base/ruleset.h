@@ -113,7 +113,7 @@ struct fl_ruleset {
     bool trusts_shipped; /* set before loading: files of origin "shipped" are as they were tested */
     const char *cache;   /* set before fl_ruleset_ready: folder for the compiled scanner, or NULL */
     uint32_t attention; /* pattern of words that failures use (the lexicon) */
-    uint32_t traceback; /* pattern of a Python traceback's first line */
+    uint32_t traceback; /* pattern of a Python traceback's first line, or of a frame */
     const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */
     uint32_t left_out_n;
     /* set before loading: shell patterns, parted by commas, of ids or causes; rules that name a

@@ -29,13 +29,18 @@ void fl_events_fini(struct fl_events *events)
     events->slots = NULL;
 }
 
-static void close_event(struct fl_events *events, struct fl_event *e)
+static void drop_event(struct fl_events *events, struct fl_event *e)
 {
-    events->sink(events->ctx, e);
     fl_buf_clear(&e->text);
     e->n = 0;
     e->open = false;
     events->open_n--;
+}
+
+static void close_event(struct fl_events *events, struct fl_event *e)
+{
+    events->sink(events->ctx, e);
+    drop_event(events, e);
 }
 
 static struct fl_event *find(struct fl_events *events, long key)
@@ -118,6 +123,24 @@ static bool links_chain(struct fl_str text)
            fl_str_find(text, FL_LIT("The above exception was the direct cause"));
 }
 
+static bool is_frame(struct fl_str text)
+{
+    return fl_str_starts(fl_str_trim(text), FL_LIT("File \""));
+}
+
+/* "RuntimeError: ...", "pkg.mod.Error"; not "INFO: ...". */
+static bool names_exception(struct fl_str text)
+{
+    size_t i = 0;
+    bool lower = false;
+    while (i < text.n && (fl_is_alpha(text.p[i]) || text.p[i] == '_' || text.p[i] == '.' ||
+                          (i > 0 && fl_is_digit(text.p[i])))) {
+        lower |= text.p[i] >= 'a' && text.p[i] <= 'z';
+        i++;
+    }
+    return lower && i > 3 && (i == text.n || text.p[i] == ':');
+}
+
 /* A line in the message part: does the event go on with it? */
 static bool goes_on(struct fl_event *e, struct fl_str text)
 {
@@ -146,6 +169,10 @@ static void take(struct fl_events *events, struct fl_event *e, struct fl_str tex
     bool indented = text.n && fl_is_space(text.p[0]);
     bool blank = fl_str_trim(text).n == 0;
     if (e->phase == FRAMES) {
+        if (e->headless && !indented && !blank && !is_frame(text) && !names_exception(text)) {
+            drop_event(events, e); /* a stack that was shown, no more */
+            return;
+        }
         add(e, text, number, offset);
         /* The first line that is neither a frame nor its code ends the frames. */
         if (!indented && !blank && e->n > 1) {
@@ -166,7 +193,7 @@ void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long
                     uint64_t offset, bool opens)
 {
     struct fl_event *e = find(events, key);
-    if (opens) {
+    if (opens && !(e && is_frame(text))) {
         bool chained = false;
         for (size_t i = e ? e->n : 0; e && i > 0 && i + 4 > e->n; i--) {
             uint32_t at = e->lines[i - 1].at;
@@ -182,7 +209,9 @@ void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long
         if (e) {
             close_event(events, e);
         }
-        add(open_event(events, key), text, number, offset);
+        e = open_event(events, key);
+        e->headless = is_frame(text);
+        add(e, text, number, offset);
     } else if (e) {
         take(events, e, text, number, offset);
     }

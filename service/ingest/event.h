@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines that form one event: a Python traceback with its chain and its message, also when several
  * ranks print theirs into one stream in turn.
- * An event opens with the line "Traceback (most recent call last)", or with the "Exception ignored"
- * that stands before it, and ends with the exception
- * line and the lines that continue its message (among them the box of a ChildFailedError).
+ * An event opens with the line "Traceback (most recent call last)", with the "Exception ignored" that
+ * stands before it, or, where the log's beginning or that line is missing, with a frame; it ends with
+ * the exception line and the lines that continue its message (among them the box of a ChildFailedError).
  * Limits: FL_EVENTS_OPEN at once (the oldest is closed for a new one), FL_EVENT_BYTES and
  * FL_EVENT_LINES each (the older half makes room: the end of a traceback says most).
  * Threads: one. */
@@ -27,6 +27,7 @@ struct fl_event {
     struct fl_event_line lines[FL_EVENT_LINES];
     size_t n;
     int phase;
+    bool headless; /* it began with a frame */
     int boxes; /* rulers of a boxed message seen */
     int after; /* lines since the exception line */
     uint64_t born;
@@ -47,7 +48,7 @@ enum fl_status fl_events_init(struct fl_events *events, fl_event_sink sink, void
                               struct fl_err *err) FL_MUST_USE;
 void fl_events_fini(struct fl_events *events); /* open events are dropped */
 
-/* Offers a peeled line. `opens`: it holds a traceback's first line. */
+/* Offers a peeled line. `opens`: it holds a traceback's first line, or a frame. */
 void fl_events_feed(struct fl_events *events, long key, struct fl_str text, long number,
                     uint64_t offset, bool opens);
 

@@ -36,7 +36,8 @@ static const char *joined(const char *text)
         struct fl_str line = {text + 2, n - 2};
         number++;
         fl_events_feed(&events, text[0] - '0', line, number, (uint64_t)number * 100,
-                       fl_str_find(line, FL_LIT("Traceback (most recent call last)")) != NULL);
+                       fl_str_find(line, FL_LIT("Traceback (most recent call last)")) ||
+                           fl_str_starts(line, FL_LIT("  File \"")));
         text += n + (text[n] == '\n');
     }
     fl_events_end(&events);
@@ -71,6 +72,17 @@ TEST(keeps_a_chain_together)
     CHECK_EQ_INT(count, 1);
     CHECK_HAS(got, "KeyError: 'k'\n");
     CHECK_HAS(got, "ValueError: x\n--");
+}
+
+/* As `kubectl logs --tail` and truncated files begin. */
+TEST(a_traceback_without_its_head)
+{
+    CHECK_EQ_STR(joined("1   File \"a.py\", line 3, in f\n1     g()\n1   File \"b.py\", line 9, in g\n"
+                        "1 pkg.ValueError: x\n1 [2031-04-02 10:00:00] next record\n"),
+                 "1{1}:   File \"a.py\", line 3, in f\n    g()\n  File \"b.py\", line 9, in g\n"
+                 "pkg.ValueError: x\n--\n");
+    CHECK_EQ_STR(joined("1   File \"a.py\", line 3, in f\n1     g()\n1 INFO: all is well: 3\n"), "");
+    CHECK_EQ_STR(joined("1   File \"a.py\", line 3, in f\n1     g()\n1 step 3 loss: 2.5\n"), "");
 }
 
 TEST(two_in_a_row_are_two)
@@ -165,6 +177,7 @@ int main(void)
     RUN(joins_a_traceback);
     RUN(keeps_printers_apart);
     RUN(keeps_a_chain_together);
+    RUN(a_traceback_without_its_head);
     RUN(two_in_a_row_are_two);
     RUN(takes_long_messages);
     RUN(takes_the_box_of_a_launcher);
