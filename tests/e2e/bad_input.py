@@ -271,8 +271,8 @@ def test_state_folder_unusable(c):
         is_oom(c, c.verdict(log, says=state), "state folder is " + what)
         c.check(c.verdict(fresh)["verdict"] in ("unknown", "failed"), "no verdict, state folder is " + what)
         c.run("incidents", "add", c.write("one.json", json.dumps(INCIDENT)), status=3, says=state)
-        c.run("rules", "import", c.write("site.json", json.dumps(RULE)), status=3, says=state)
-        c.run("doctor", status=1)
+    c.run("rules", "import", c.write("site.json", json.dumps(RULE)), status=3, says=state)
+    c.run("doctor", status=1)
     for name in ("FAULTLINE_STATE", "XDG_STATE_HOME", "HOME", "XDG_CONFIG_HOME"):
         c.env.pop(name, None)
     is_oom(c, c.verdict(log), "without even a home")
