@@ -14,9 +14,7 @@ static double stride_of(const struct fl_series *s)
 
 static int first_metric(const struct fl_detecting *w, const struct fl_row *row)
 {
-    uint32_t axis = (w->set->step >= 0 ? 1U << w->set->step : 0) |
-                    (w->set->epoch >= 0 ? 1U << w->set->epoch : 0);
-    return __builtin_ctz(row->values.present & ~axis);
+    return __builtin_ctz(row->values.present & ~fl_series_axis(w->set));
 }
 
 static bool tells(const struct fl_series *s, uint32_t run)

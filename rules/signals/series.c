@@ -164,8 +164,7 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     if (!set->metrics) {
         return;
     }
-    uint32_t axis =
-        (set->step >= 0 ? 1U << set->step : 0) | (set->epoch >= 0 ? 1U << set->epoch : 0);
+    uint32_t axis = fl_series_axis(set);
     struct fl_series *s = values->present & ~axis ? series_of(set, run, place) : NULL;
     if (!s) {
         return;

@@ -77,6 +77,12 @@ struct fl_series_set {
     size_t bytes; /* of rows */
 };
 
+/* Bits of the metrics that tell where a line stands, not how it goes: step and epoch. */
+static inline uint32_t fl_series_axis(const struct fl_series_set *set)
+{
+    return (set->step >= 0 ? 1U << set->step : 0) | (set->epoch >= 0 ? 1U << set->epoch : 0);
+}
+
 /* metrics may be NULL. */
 void fl_series_init(struct fl_series_set *set, const struct fl_metrics *metrics,
                     struct fl_arena *arena);

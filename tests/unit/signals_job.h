@@ -53,6 +53,7 @@ struct job {
     struct fl_series_set set;
     struct fl_place place;
     uint64_t order;
+    uint32_t run;
     uint32_t noise;
     struct fl_detection found[FL_DETECTIONS_MAX];
     size_t found_n;
@@ -89,7 +90,7 @@ static inline void say(struct job *j, const char *fmt, ...)
     va_end(args);
     j->place.line++;
     fl_metrics_read(metrics, (struct fl_str){line, (size_t)n}, &v);
-    fl_series_add(&j->set, 0, &j->place, j->order++, -1, &v, (struct fl_str){line, (size_t)n});
+    fl_series_add(&j->set, j->run, &j->place, j->order++, -1, &v, (struct fl_str){line, (size_t)n});
 }
 
 /* In [-1, 1]; the same in every run. */
