@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { NAMES_MAX = 512, NUMBER_MAX = 40, SEPARATORS_MAX = 12, UNIT_MAX = 16,
+enum { NAMES_MAX = 512, SEPARATORS_MAX = 12, UNIT_MAX = 16,
        ENDS = 1024 };
 
 struct name {
@@ -247,107 +247,20 @@ static size_t number_length(struct fl_str s)
     return i;
 }
 
-/* A number as its decimal digits tell it. */
-struct decimal {
-    uint64_t digits; /* all of them as one whole number, when there are at most 18 */
-    int n;           /* without leading zeros */
-    int decimals;    /* behind the point */
-    int exponent;
-    bool minus;
-    bool plain; /* nothing but such digits, no "nan" */
-    bool with_exponent;
-};
-
-/* Takes the digits from i on; gives the place behind them. */
-static size_t take_digits(struct fl_str s, size_t i, struct decimal *d)
+static void put(struct fl_values *values, int metric, const struct fl_number *number)
 {
-    size_t from = i;
-    while (i < s.n && s.p[i] == '0' && d->n == 0) {
-        i++;
-    }
-    size_t zeros = i - from;
-    while (i < s.n && fl_is_digit(s.p[i])) {
-        d->digits = d->digits * 10 + (uint64_t)(s.p[i++] - '0');
-    }
-    d->n += (int)(i - from - zeros);
-    return i;
-}
-
-static struct decimal decimal_of(struct fl_str s)
-{
-    struct decimal d = {.n = 0};
-    size_t i = s.n && (*s.p == '-' || *s.p == '+');
-    d.minus = i && *s.p == '-';
-    i = take_digits(s, i, &d);
-    while (i < s.n && s.p[i] == ',') {
-        i = take_digits(s, i + 1, &d);
-    }
-    if (i < s.n && s.p[i] == '.') {
-        size_t from = i + 1;
-        i = take_digits(s, from, &d);
-        d.decimals = (int)(i - from);
-    }
-    d.with_exponent = i < s.n && (s.p[i] | 32) == 'e';
-    if (d.with_exponent) {
-        i++;
-        bool down = i < s.n && s.p[i] == '-';
-        for (i += i < s.n && (down || s.p[i] == '+'); i < s.n && fl_is_digit(s.p[i]); i++) {
-            d.exponent = d.exponent < 10000 ? d.exponent * 10 + (s.p[i] - '0') : d.exponent;
-        }
-        d.exponent = down ? -d.exponent : d.exponent;
-    }
-    d.plain = i == s.n;
-    return d;
-}
-
-static double by_library(struct fl_str number, bool *ok_r)
-{
-    char text[NUMBER_MAX];
-    char *end = NULL;
-    size_t n = 0;
-    for (size_t i = 0; i < number.n && n + 1 < sizeof text; i++) {
-        if (number.p[i] != ',') {
-            text[n++] = number.p[i];
-        }
-    }
-    text[n] = 0;
-    double value = strtod(text, &end);
-    *ok_r = end != text;
-    return value;
-}
-
-/* Up to 15 digits both factors are exact doubles, and one rounding makes the nearest one (Clinger
- * 1990); up to 18 it may be the next to it. The rest is left to the library. */
-static double value_of(struct fl_str number, const struct decimal *d, bool *ok_r)
-{
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    int power = d->exponent - d->decimals;
-    *ok_r = true;
-    if (!d->plain || d->n > 18 || power < -22 || power > 22) {
-        return by_library(number, ok_r);
-    }
-    double value = (double)d->digits;
-    value = power < 0 ? value / powers[-power] : value * powers[power];
-    return d->minus ? -value : value;
+    values->present |= 1U << metric;
+    values->value[metric] = number->value;
+    values->digits[metric] = number->digits;
+    values->rounds[metric] = number->rounds;
 }
 
 void fl_values_put(struct fl_values *values, int metric, struct fl_str number)
 {
-    bool ok = false;
-    if (metric < 0 || fl_values_has(values, metric) || number.n >= NUMBER_MAX) {
-        return;
+    struct fl_number read;
+    if (metric >= 0 && !fl_values_has(values, metric) && fl_number_read(number, &read)) {
+        put(values, metric, &read);
     }
-    struct decimal d = decimal_of(number);
-    double value = value_of(number, &d, &ok);
-    if (!ok) {
-        return;
-    }
-    values->present |= 1U << metric;
-    values->value[metric] = value;
-    values->digits[metric] = (uint8_t)(d.n < 255 ? d.n : 255);
-    values->rounds[metric] = value == 0 && !d.with_exponent && d.decimals > 1 && d.decimals < 6;
 }
 
 static bool is_separator(char c)
@@ -413,7 +326,7 @@ static struct fl_str mllog_key(struct fl_str text)
 
 void fl_spots_add(struct fl_spots *spots, struct fl_spot spot)
 {
-    bool known = spot.metric < 0 || spot.n == 0 || spot.n >= NUMBER_MAX;
+    bool known = spot.metric < 0 || spot.n == 0 || spot.n >= FL_NUMBER_MAX;
     for (size_t i = 0; i < spots->n && !known; i++) {
         known = spots->item[i].metric == spot.metric;
     }
@@ -465,7 +378,15 @@ int fl_metrics_meant(const struct fl_metrics *metrics, struct fl_str name)
 void fl_spots_read(const struct fl_spots *spots, struct fl_str text, struct fl_values *out)
 {
     for (size_t i = 0; i < spots->n; i++) {
-        fl_values_put(out, spots->item[i].metric, fl_spot_text(spots->item[i], text));
+        struct fl_spot spot = spots->item[i];
+        struct fl_number number;
+        if (fl_values_has(out, spot.metric)) {
+            continue;
+        }
+        if (fl_number_follow(text, spot.at, spot.form, &number) ||
+            fl_number_read(fl_spot_text(spot, text), &number)) {
+            put(out, spot.metric, &number);
+        }
     }
 }
 

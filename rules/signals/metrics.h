@@ -6,6 +6,7 @@
  * stands.
  * Threads: read-only after loading. */
 #pragma once
+#include "rules/signals/number.h"
 #include "service/base/arena.h"
 #include "service/base/json.h"
 #include "service/base/status.h"
@@ -45,6 +46,7 @@ struct fl_spot {
     uint16_t at;
     uint8_t n;
     int8_t metric;
+    struct fl_number_form form; /* of a value */
 };
 
 /* Where a line prints values, each metric once. */
@@ -58,7 +60,9 @@ static inline struct fl_spot fl_spot_at(struct fl_str text, struct fl_str part, 
 {
     size_t at = (size_t)(part.p - text.p);
     bool far = part.p < text.p || at > UINT16_MAX || part.n > UINT8_MAX || at + part.n > text.n;
-    return (struct fl_spot){far ? 0 : (uint16_t)at, far ? 0 : (uint8_t)part.n, (int8_t)metric};
+    return far ? (struct fl_spot){.metric = (int8_t)metric}
+               : (struct fl_spot){(uint16_t)at, (uint8_t)part.n, (int8_t)metric,
+                                  fl_number_form_of(part)};
 }
 
 static inline struct fl_str fl_spot_text(struct fl_spot spot, struct fl_str text)

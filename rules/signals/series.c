@@ -13,6 +13,25 @@ void fl_series_init(struct fl_series_set *set, const struct fl_metrics *metrics,
                                   .arena = arena};
 }
 
+/* A text of a row, by blocks that the compiler copies through a register: it makes a slow string
+ * instruction of one memcpy of up to FL_ROW_TEXT bytes. */
+static void keep_text(struct fl_row *row, struct fl_str text)
+{
+    enum { BLOCK = 16 };
+    size_t n = text.n < FL_ROW_TEXT ? text.n : FL_ROW_TEXT;
+    row->text_n = n;
+    if (n < BLOCK) {
+        for (size_t i = 0; i < n; i++) {
+            row->text[i] = text.p[i];
+        }
+        return;
+    }
+    for (size_t i = 0; i + BLOCK < n; i += BLOCK) {
+        memcpy(row->text + i, text.p + i, BLOCK);
+    }
+    memcpy(row->text + n - BLOCK, text.p + n - BLOCK, BLOCK);
+}
+
 static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
                                    const struct fl_place *place)
 {
@@ -57,9 +76,13 @@ static void widen(struct fl_range *range, double value, long before, long step)
 static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
 {
     struct fl_tail *tail = &s->tail[metric];
+    struct fl_range *range = &s->range[metric];
     double value = s->last.values.value[metric];
-    widen(&s->range[metric], value, s->count[metric], s->last.step);
-    if (s->count[metric]++ > 0 && same(tail->value, value)) {
+    bool usual = value >= range->least && value <= range->most && value != 0; /* and finite */
+    if (!usual) {
+        widen(range, value, s->count[metric], s->last.step);
+    }
+    if (s->count[metric]++ > 0 && (usual ? tail->value == value : same(tail->value, value))) {
         tail->count++;
         return;
     }
@@ -67,7 +90,7 @@ static void follow(struct fl_series_set *set, struct fl_series *s, int metric)
     tail->digits = s->last.values.digits[metric];
     tail->count = 1;
     tail->from_step = s->last.step;
-    if (!isfinite(value) || value == 0) {
+    if (!usual && (!isfinite(value) || value == 0)) {
         tail->first = tail->first ? tail->first : fl_arena_alloc(set->arena, sizeof *tail->first);
         if (tail->first) {
             *tail->first = s->last;
@@ -186,8 +209,7 @@ void fl_series_add(struct fl_series_set *set, uint32_t run, const struct fl_plac
     row->place = *place;
     row->place.node = (struct fl_str){NULL, 0};
     row->values.present = values->present;
-    row->text_n = text.n < FL_ROW_TEXT ? text.n : FL_ROW_TEXT;
-    memcpy(row->text, text.p, row->text_n);
+    keep_text(row, text);
     for (uint32_t left = values->present; left; left &= left - 1) {
         int m = __builtin_ctz(left);
         row->values.value[m] = values->value[m];
