@@ -6,7 +6,6 @@
 #include "rules/match/matcher.h"
 
 #include "rules/match/memo.h"
-#include "rules/match/scanner.h"
 #include "rules/match/sweep.h"
 
 #include <stdio.h>
@@ -15,8 +14,10 @@
 #include <pcre2.h>
 
 /* Trusted patterns stay as they are from release to release; the others come and go, and have a small
- * scanner of their own, so that a change among them costs no more than that. */
+ * sieve of their own, so that a change among them costs no more than that. */
 enum { TRUSTED, OTHERS, SIEVES };
+
+enum { MANY = 1000 /* lines of a log that shapes are remembered for from the start */ };
 
 struct fl_matcher {
     struct fl_pattern *patterns;
@@ -35,6 +36,7 @@ struct fl_match_work {
     /* a batch of lines */
     struct fl_sweep *many;
     const struct fl_str *lines;
+    size_t batches;
     struct fl_memo *memo;    /* NULL: not yet, or no memory */
     bool recalls;            /* else all lines were swept: */
     const uint32_t *unknown; /* the lines that were */
@@ -55,8 +57,7 @@ void fl_matcher_free(struct fl_matcher *matcher)
         return;
     }
     for (size_t i = 0; i < SIEVES; i++) {
-        hs_free_database(matcher->sieves[i].scanner);
-        fl_needles_fini(&matcher->sieves[i].needles);
+        fl_sieve_fini(&matcher->sieves[i]);
     }
     free(matcher->patterns);
     free(matcher->grams);
@@ -102,44 +103,19 @@ void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text)
     }
 }
 
-/* Without vectorscan no pattern waits for its literal. */
-static enum fl_status gather(struct fl_matcher *m)
-{
-    struct fl_literals set;
-    bool scans = hs_valid_platform() == HS_SUCCESS && !getenv("FAULTLINE_NO_VECTORSCAN");
-    enum fl_status status = FL_OK;
-    for (uint32_t i = 0; status == FL_OK && i < m->patterns_n; i++) {
-        if (!(m->patterns[i].flags & FL_PATTERN_SILENT)) {
-            fl_literals_of(m->patterns[i].text, m->grams, &set);
-            set.n = scans ? set.n : 0;
-            size_t k = m->patterns[i].flags & FL_PATTERN_TRUSTED ? TRUSTED : OTHERS;
-            status = fl_needles_add(&m->sieves[k].needles, &set, i);
-        }
-    }
-    for (size_t k = 0; status == FL_OK && k < SIEVES; k++) {
-        status = fl_needles_sort(&m->sieves[k].needles);
-    }
-    return status;
-}
-
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
 {
-    enum fl_status status = gather(matcher);
-    free(matcher->grams);
-    matcher->grams = NULL;
-    if (status != FL_OK) {
-        return fl_fail(err, status, "no memory for the literal scanner");
-    }
+    enum fl_status status = FL_OK;
     for (size_t k = 0; status == FL_OK && k < SIEVES; k++) {
-        struct fl_sieve *sieve = &matcher->sieves[k];
+        struct fl_sieve_made_of of = {matcher->patterns, matcher->patterns_n, k == TRUSTED,
+                                      matcher->grams};
         char name[40];
         snprintf(name, sizeof name, "%.30s%s", matcher->cache_name ? matcher->cache_name : "",
                  k == TRUSTED ? "" : "-own");
-        if (sieve->needles.n) {
-            status = fl_scanner_open(sieve->needles.list, sieve->needles.n, matcher->cache, name,
-                                     &sieve->scanner, err);
-        }
+        status = fl_sieve_open(&of, matcher->cache, name, &matcher->sieves[k], err);
     }
+    free(matcher->grams);
+    matcher->grams = NULL;
     return status;
 }
 
@@ -224,7 +200,8 @@ enum fl_match fl_matcher_try(struct fl_match_work *work, uint32_t pattern, struc
 enum fl_status fl_matcher_batch(struct fl_match_work *work, const struct fl_str *lines, size_t n)
 {
     enum fl_status status = FL_OK;
-    if (!work->memo && fl_memo_new(&work->memo, NULL) != FL_OK) {
+    bool pays = work->batches++ > 0 || n >= MANY;
+    if (pays && !work->memo && fl_memo_new(&work->memo, NULL) != FL_OK) {
         work->memo = NULL;
     }
     work->lines = lines;

@@ -30,8 +30,8 @@ enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern,
 /* Shows the matcher a line of routine text, so that it looks for literals that are rare there. */
 void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text);
 
-/* Keeps the compiled literal scanner in a file of that name in folder (NULL: nowhere), for the next
- * process; see scanner.h. Both texts must live until fl_matcher_ready. */
+/* Keeps the literals and their compiled scanner in a file of that name in folder (NULL: nowhere), for the
+ * next process; see sieve.h. Both texts must live until fl_matcher_ready. */
 void fl_matcher_cache(struct fl_matcher *matcher, const char *folder, const char *name);
 
 /* Ends adding; builds the literal scanner. */

@@ -24,6 +24,7 @@ enum {
 typedef void (*hasher)(const uint64_t *key, const struct fl_str *lines, size_t n, uint64_t *out);
 
 struct fl_shapes {
+    void *block; /* holds the table, at the start of a huge page */
     struct fl_shape *table;
     uint8_t *oldest; /* per set */
     uint64_t key[8];
@@ -160,17 +161,19 @@ AVX2 static void hash_avx2(const uint64_t *key, const struct fl_str *lines, size
 
 enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
 {
+    const size_t bytes = (FL_SHAPES * sizeof(struct fl_shape) + HUGE - 1) / HUGE * HUGE;
     struct fl_shapes *s = calloc(1, sizeof *s);
     *out = s;
     if (s) {
-        s->table = aligned_alloc(HUGE, (FL_SHAPES * sizeof *s->table + HUGE - 1) / HUGE * HUGE);
-        if (s->table) {
-            (void)madvise(s->table, FL_SHAPES * sizeof *s->table, MADV_HUGEPAGE);
-            memset(s->table, 0, FL_SHAPES * sizeof *s->table);
+        s->block = calloc(1, bytes + HUGE); /* fresh from the system it need not be cleared */
+        if (s->block) {
+            char *begin = s->block;
+            s->table = (void *)(begin + (HUGE - (uintptr_t)begin % HUGE) % HUGE);
+            (void)madvise(s->table, bytes, MADV_HUGEPAGE);
         }
         s->oldest = calloc(SETS, sizeof *s->oldest);
     }
-    if (!s || !s->table || !s->oldest) {
+    if (!s || !s->block || !s->oldest) {
         fl_shapes_free(s);
         *out = NULL;
         return fl_fail(err, FL_NOMEM, "no memory for the shapes of lines");
@@ -192,7 +195,7 @@ enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
 void fl_shapes_free(struct fl_shapes *shapes)
 {
     if (shapes) {
-        free(shapes->table);
+        free(shapes->block);
         free(shapes->oldest);
         free(shapes);
     }

@@ -6,17 +6,9 @@
  * fl_sweep_clear. Memory: some twice the lines, and kept. Threads: one. */
 #pragma once
 #include "rules/match/matcher.h"
-#include "rules/match/needles.h"
-
-#include <hs/hs.h>
+#include "rules/match/sieve.h"
 
 struct fl_sweep;
-
-/* What is looked for, and what finds it: NULL when there is nothing. */
-struct fl_sieve {
-    struct fl_needles needles;
-    hs_database_t *scanner;
-};
 
 /* patterns_n: numbers of patterns are below it. */
 enum fl_status fl_sweep_new(const struct fl_sieve *sieves, size_t n, uint32_t patterns_n,

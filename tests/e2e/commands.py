@@ -261,7 +261,7 @@ def test_diagnose_same_with_any_cache(c):
     first = told()
     cache = os.path.join(c.state, "cache")
     names = sorted(os.listdir(cache)) if os.path.isdir(cache) else []
-    c.check(any(n.startswith("scanner-lines-") for n in names), "no scanner was kept: %s" % names)
+    c.check(any(n.startswith("sieve-lines-") for n in names), "no sieve was kept: %s" % names)
     before = {n: os.stat(os.path.join(cache, n)).st_ino for n in names}
     c.check(told() == first, "the second run differs")
     c.check(before == {n: os.stat(os.path.join(cache, n)).st_ino for n in os.listdir(cache)}, "the second run wrote the cache anew")

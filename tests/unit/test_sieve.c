@@ -1,50 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cache of the literal scanner: taken when it is whole and one's own, and only then. A scanner
+/* The cache of a sieve: taken when it is whole and one's own, and only then. A sieve
  * that was read back leaves the file alone; one that was compiled anew replaces it, which shows in
  * the inode. Either way the literals are found. */
 #include "tests/unit/test.h"
 
-#include "rules/match/scanner.h"
+#include "rules/match/sieve.h"
 #include "service/base/fsio.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/faultline-scanner.XXXXXX";
+static char folder[] = "/tmp/faultline-sieve.XXXXXX";
 static char cache[64];
 static char file[512];
 
-static const struct fl_literal fruit[] = {{"apple", 5, false}, {"pear", 4, true}};
-static const struct fl_literal roots[] = {{"carrot", 6, false}, {"turnip", 6, false}};
+static const char *const fruit[] = {"apple", "(?i)pear", "\\w+"};
+static const char *const roots[] = {"carrot", "turnip", "beet|turnip"};
+
+struct search {
+    const struct fl_needles *needles;
+    char out[64];
+};
 
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                     void *ctx)
 {
-    char *out = ctx;
+    struct search *s = ctx;
     (void)from;
     (void)to;
     (void)flags;
-    snprintf(out + strlen(out), 64 - strlen(out), "%u ", id);
+    for (uint32_t i = s->needles->first[id]; i < s->needles->first[id + 1]; i++) {
+        snprintf(s->out + strlen(s->out), sizeof s->out - strlen(s->out), "%u ",
+                 s->needles->users[i]);
+    }
     return 0;
 }
 
-/* Which ids a scanner for these literals finds in a fixed text. */
-static const char *found(const struct fl_literal *texts, size_t n, const char *where)
+/* Which patterns the literals found in a fixed text are of, and behind a bar those that wait for none. */
+static const char *found(const char *const *texts, size_t n, const char *where)
 {
     static const char text[] = "apple APPLE PEAR turnip carrot pear";
-    static char out[64];
-    hs_database_t *database = NULL;
+    static struct search search;
+    struct fl_pattern patterns[8] = {{.flags = 0}};
+    struct fl_sieve_made_of of = {patterns, (uint32_t)n, true, NULL};
+    struct fl_sieve sieve;
     hs_scratch_t *scratch = NULL;
     struct fl_err err = {0};
-    out[0] = '\0';
-    CHECK_EQ_INT(fl_scanner_open(texts, n, where, "test", &database, &err), FL_OK);
+    for (size_t i = 0; i < n; i++) {
+        patterns[i] = (struct fl_pattern){fl_str_of(texts[i]), FL_PATTERN_TRUSTED};
+    }
+    CHECK_EQ_INT(fl_sieve_open(&of, where, "test", &sieve, &err), FL_OK);
     CHECK_EQ_STR(err.msg, "");
-    CHECK_EQ_INT(hs_alloc_scratch(database, &scratch), HS_SUCCESS);
-    CHECK_EQ_INT(hs_scan(database, text, sizeof text - 1, 0, scratch, on_match, out), HS_SUCCESS);
+    search = (struct search){.needles = &sieve.needles};
+    CHECK_EQ_INT(hs_alloc_scratch(sieve.scanner, &scratch), HS_SUCCESS);
+    CHECK_EQ_INT(hs_scan(sieve.scanner, text, sizeof text - 1, 0, scratch, on_match, &search),
+                 HS_SUCCESS);
+    for (uint32_t i = 0; i < sieve.needles.always_n; i++) {
+        snprintf(search.out + strlen(search.out), 8, "| %u", sieve.needles.always[i]);
+    }
     hs_free_scratch(scratch);
-    hs_free_database(database);
-    return out;
+    fl_sieve_fini(&sieve);
+    return search.out;
 }
 
 static ino_t inode(void)
@@ -59,7 +76,7 @@ static bool taken(void)
     struct stat before;
     struct stat after;
     CHECK_EQ_INT(lstat(file, &before), 0);
-    CHECK_EQ_STR(found(fruit, 2, cache), "0 1 1 ");
+    CHECK_EQ_STR(found(fruit, 3, cache), "0 1 1 | 2");
     CHECK_EQ_INT(lstat(file, &after), 0);
     return before.st_ino == after.st_ino && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec &&
            before.st_mtim.tv_sec == after.st_mtim.tv_sec;
@@ -81,12 +98,12 @@ static void put(struct fl_str bytes)
 TEST(is_written_and_taken)
 {
     struct stat st = {0};
-    CHECK_EQ_STR(found(fruit, 2, NULL), "0 1 1 ");
+    CHECK_EQ_STR(found(fruit, 3, NULL), "0 1 1 | 2");
     CHECK(!fl_fsio_exists(cache));
-    CHECK_EQ_STR(found(fruit, 2, cache), "0 1 1 ");
+    CHECK_EQ_STR(found(fruit, 3, cache), "0 1 1 | 2");
     DIR *dir = opendir(cache);
     for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        if (strncmp(e->d_name, "scanner-test-", 13) == 0) {
+        if (strncmp(e->d_name, "sieve-test-", 11) == 0) {
             snprintf(file, sizeof file, "%s/%s", cache, e->d_name);
         }
     }
@@ -96,10 +113,10 @@ TEST(is_written_and_taken)
     CHECK(taken());
 }
 
-TEST(other_literals_replace_it)
+TEST(other_patterns_replace_it)
 {
     ino_t before = inode();
-    CHECK_EQ_STR(found(roots, 2, cache), "1 0 ");
+    CHECK_EQ_STR(found(roots, 3, cache), "1 2 0 ");
     CHECK(inode() != before);
     CHECK(!taken());
     CHECK(taken());
@@ -156,14 +173,14 @@ TEST(goes_without)
 {
     CHECK_EQ_INT(unlink(file), 0);
     CHECK_EQ_INT(mkdir(file, 0700), 0); /* cannot be read, cannot be replaced */
-    CHECK_EQ_STR(found(fruit, 2, cache), "0 1 1 ");
+    CHECK_EQ_STR(found(fruit, 3, cache), "0 1 1 | 2");
     CHECK_EQ_INT(rmdir(file), 0);
     CHECK_EQ_INT(rmdir(cache), 0);
     FILE *f = fopen(cache, "w"); /* a file where the folder should be */
     CHECK(f && fclose(f) == 0);
-    CHECK_EQ_STR(found(fruit, 2, cache), "0 1 1 ");
+    CHECK_EQ_STR(found(fruit, 3, cache), "0 1 1 | 2");
     CHECK_EQ_INT(unlink(cache), 0);
-    CHECK_EQ_STR(found(fruit, 2, "/proc/no/such/folder"), "0 1 1 ");
+    CHECK_EQ_STR(found(fruit, 3, "/proc/no/such/folder"), "0 1 1 | 2");
 }
 
 int main(void)
@@ -173,7 +190,7 @@ int main(void)
     }
     snprintf(cache, sizeof cache, "%s/cache", folder);
     RUN(is_written_and_taken);
-    RUN(other_literals_replace_it);
+    RUN(other_patterns_replace_it);
     RUN(damage_is_seen);
     RUN(only_ones_own_file_counts);
     RUN(goes_without);
