@@ -14,8 +14,9 @@
 #include <pcre2.h>
 
 /* Trusted patterns stay as they are from release to release; the others come and go, and have a small
- * sieve of their own, so that a change among them costs no more than that. */
-enum { TRUSTED, OTHERS, SIEVES };
+ * sieve of their own, so that a change among them costs no more than that. Of each kind there is a sieve
+ * that is kept, and one of the patterns that came since. */
+enum { TRUSTED, OTHERS, KINDS, SIEVES = 2 * KINDS };
 
 enum { MANY = 1000 /* lines of a log that shapes are remembered for from the start */ };
 
@@ -106,13 +107,19 @@ void fl_matcher_show(struct fl_matcher *matcher, struct fl_str text)
 enum fl_status fl_matcher_ready(struct fl_matcher *matcher, struct fl_err *err)
 {
     enum fl_status status = FL_OK;
-    for (size_t k = 0; status == FL_OK && k < SIEVES; k++) {
-        struct fl_sieve_made_of of = {matcher->patterns, matcher->patterns_n, k == TRUSTED,
-                                      matcher->grams};
+    for (size_t k = 0; status == FL_OK && k < KINDS; k++) {
+        struct fl_sieve_made_of kept = {matcher->patterns, 0, matcher->patterns_n, k == TRUSTED,
+                                        matcher->grams};
         char name[40];
         snprintf(name, sizeof name, "%.30s%s", matcher->cache_name ? matcher->cache_name : "",
                  k == TRUSTED ? "" : "-own");
-        status = fl_sieve_open(&of, matcher->cache, name, &matcher->sieves[k], err);
+        status = fl_sieve_open(&kept, matcher->cache, name, &matcher->sieves[k], err);
+        struct fl_sieve_made_of late = kept;
+        late.from = kept.to;
+        late.to = matcher->patterns_n;
+        if (status == FL_OK) {
+            status = fl_sieve_open(&late, NULL, "", &matcher->sieves[KINDS + k], err);
+        }
     }
     free(matcher->grams);
     matcher->grams = NULL;

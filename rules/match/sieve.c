@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CACHE_CAP = 64 << 20, PATH_CAP = 4096 };
+enum { CACHE_CAP = 64 << 20, PATH_CAP = 4096, LATE = 32 /* patterns that a kept sieve may lack */ };
 
 static const char magic[8] = {'F', 'L', 'S', 'I', 'E', 'V', 'E', '1'};
 
@@ -18,6 +18,12 @@ struct head {
     char magic[sizeof magic];
     uint64_t sum; /* of what follows */
     uint64_t key_n;
+};
+
+/* Before each pattern in a key. */
+struct mark {
+    uint32_t number;
+    uint32_t n;
 };
 
 struct counts {
@@ -80,7 +86,7 @@ static enum fl_status make(const struct fl_sieve_made_of *of, struct fl_sieve *o
     struct fl_literals set;
     bool literally = scans();
     enum fl_status status = FL_OK;
-    for (uint32_t i = 0; status == FL_OK && i < of->n; i++) {
+    for (uint32_t i = of->from; status == FL_OK && i < of->to; i++) {
         if (is_in(of, i)) {
             fl_literals_of(of->patterns[i].text, of->grams, &set);
             set.n = literally ? set.n : 0;
@@ -116,10 +122,10 @@ static enum fl_status write_key(struct fl_str engine, const struct fl_sieve_made
     fl_buf_add(out, &head, sizeof head);
     fl_buf_add_str(out, engine);
     fl_buf_add(out, &routine, sizeof routine);
-    for (uint32_t i = 0; i < of->n; i++) {
-        uint32_t mark[2] = {i, (uint32_t)of->patterns[i].text.n};
+    for (uint32_t i = of->from; i < of->to; i++) {
+        struct mark mark = {i, (uint32_t)of->patterns[i].text.n};
         if (is_in(of, i)) {
-            fl_buf_add(out, mark, sizeof mark);
+            fl_buf_add(out, &mark, sizeof mark);
             fl_buf_add_str(out, of->patterns[i].text);
         }
     }
@@ -164,29 +170,45 @@ static bool read_lists(struct fl_str *from, uint32_t patterns, struct fl_needles
     return out->always != NULL;
 }
 
-/* What the file holds; false: nothing of use. key: head and key as they must be. */
-static bool load(const char *path, struct fl_str key, uint32_t patterns, struct fl_sieve *out)
+/* A key of n bytes is the beginning of ours: where do the patterns end that are in it? 0: it is none. */
+static uint32_t end_of(const struct fl_sieve_made_of *of, struct fl_str key, size_t n)
+{
+    uint32_t late = 0;
+    uint32_t end = of->to;
+    while (end > of->from && key.n > n && late < LATE) {
+        end--;
+        bool in = is_in(of, end);
+        late += in;
+        key.n -= in ? sizeof(struct mark) + of->patterns[end].text.n : 0;
+    }
+    return key.n == n ? end : 0;
+}
+
+/* Takes what the file holds; false: nothing of use. key: head and key as they should be. */
+static bool load(const char *path, struct fl_str key, struct fl_sieve_made_of *of,
+                 struct fl_sieve *out)
 {
     struct fl_buf file;
     struct head head;
-    bool ok = false;
+    uint32_t end = 0;
     fl_buf_init(&file, CACHE_CAP);
-    if (fl_fsio_read_own(path, &file, NULL) == FL_OK && file.n > key.n) {
+    if (fl_fsio_read_own(path, &file, NULL) == FL_OK && file.n > sizeof head) {
         struct fl_str text = fl_buf_str(&file);
-        struct fl_str rest = fl_str_skip(text, key.n);
-        size_t fixed = offsetof(struct head, sum);
-        size_t behind = offsetof(struct head, key_n);
         memcpy(&head, text.p, sizeof head);
-        ok = memcmp(text.p, key.p, fixed) == 0 &&
-             memcmp(text.p + behind, key.p + behind, key.n - behind) == 0 &&
-             head.sum == sum_of(text) && read_lists(&rest, patterns, &out->needles) &&
-             hs_deserialize_database(rest.p, rest.n, &out->scanner) == HS_SUCCESS;
+        bool whole = memcmp(head.magic, magic, sizeof magic) == 0 && head.sum == sum_of(text) &&
+                     head.key_n <= text.n - sizeof head && head.key_n <= key.n - sizeof head;
+        end = whole && memcmp(text.p + sizeof head, key.p + sizeof head, head.key_n) == 0
+                  ? end_of(of, key, sizeof head + head.key_n) : 0;
+        struct fl_str rest = fl_str_skip(text, sizeof head + (end ? head.key_n : 0));
+        if (end && !(read_lists(&rest, end, &out->needles) &&
+                     hs_deserialize_database(rest.p, rest.n, &out->scanner) == HS_SUCCESS)) {
+            fl_sieve_fini(out);
+            end = 0;
+        }
     }
     fl_buf_free(&file);
-    if (!ok) {
-        fl_sieve_fini(out);
-    }
-    return ok;
+    of->to = end ? end : of->to;
+    return end != 0;
 }
 
 /* Best effort. key: head and key, which are completed here. */
@@ -213,21 +235,23 @@ static void store(const char *folder, const char *path, struct fl_buf *key,
     free(bytes);
 }
 
-enum fl_status fl_sieve_open(const struct fl_sieve_made_of *of, const char *folder, const char *name,
+enum fl_status fl_sieve_open(struct fl_sieve_made_of *of, const char *folder, const char *name,
                              struct fl_sieve *out, struct fl_err *err)
 {
-    char text[200];
     char path[PATH_CAP];
     struct fl_buf key;
-    struct fl_str engine = engine_of(text);
+    bool caches = folder && of->from < of->to && scans();
     enum fl_status status = FL_OK;
     *out = (struct fl_sieve){.scanner = NULL};
     fl_buf_init(&key, CACHE_CAP);
-    bool caches = folder && scans() &&
-                  snprintf(path, sizeof path, "%s/sieve-%s-%016llx.bin", folder, name,
-                           (unsigned long long)fl_hash(engine, 0)) < PATH_CAP &&
-                  write_key(engine, of, &key) == FL_OK;
-    if (!caches || !load(path, fl_buf_str(&key), of->n, out)) {
+    if (caches) {
+        char text[200];
+        struct fl_str engine = engine_of(text);
+        caches = snprintf(path, sizeof path, "%s/sieve-%s-%016llx.bin", folder, name,
+                          (unsigned long long)fl_hash(engine, 0)) < PATH_CAP &&
+                 write_key(engine, of, &key) == FL_OK;
+    }
+    if (!caches || !load(path, fl_buf_str(&key), of, out)) {
         status = make(of, out, err);
         if (status == FL_OK && caches && out->scanner) {
             store(folder, path, &key, out);

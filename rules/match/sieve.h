@@ -10,7 +10,7 @@
  *   wait for them, of patterns that wait for none; these lists (see needles.h), the database; all numbers
  *   in the machine's order.
  * The cache is never trusted further than this user's own hands: a file of another owner, one that
- * others may write, a damaged one and one with another key are as good as none. A cache that
+ * others may write, a damaged one and one with a key of other patterns are as good as none. A cache that
  * cannot be read or written costs time and nothing else. */
 #pragma once
 #include "rules/match/needles.h"
@@ -26,12 +26,15 @@ struct fl_sieve {
 
 struct fl_sieve_made_of {
     const struct fl_pattern *patterns;
-    uint32_t n;
+    uint32_t from; /* the numbers of the first pattern, and behind the last one */
+    uint32_t to;
     bool trusted; /* of these patterns the trusted ones, or the others; none that is silent */
     const struct fl_grams *grams; /* see fl_literals_of */
 };
 
-/* folder may be NULL: nothing is kept. Without vectorscan each pattern waits for no literal. */
-enum fl_status fl_sieve_open(const struct fl_sieve_made_of *of, const char *folder, const char *name,
+/* A sieve that lacks none but a few of the last patterns is taken, too, when it is kept: `of->to` is then
+ * where it ends, and the others are for another sieve. So one rule more costs no more than that one rule.
+ * folder may be NULL: nothing is kept. Without vectorscan each pattern waits for no literal. */
+enum fl_status fl_sieve_open(struct fl_sieve_made_of *of, const char *folder, const char *name,
                              struct fl_sieve *out, struct fl_err *err) FL_MUST_USE;
 void fl_sieve_fini(struct fl_sieve *sieve);

@@ -214,7 +214,7 @@ class Bench:
         os.set_blocking(child.stderr.fileno(), False)
         time.sleep(1)
         for k in range(9):
-            put(["^marker number %d$" % k])
+            put(["^marker %s$" % "abcdefghi"[k]])
             began, said = time.monotonic(), b""
             while b"in force" not in said and time.monotonic() < began + 5:
                 with open(log, "a") as f:

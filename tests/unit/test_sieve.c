@@ -42,8 +42,8 @@ static const char *found(const char *const *texts, size_t n, const char *where)
 {
     static const char text[] = "apple APPLE PEAR turnip carrot pear";
     static struct search search;
-    struct fl_pattern patterns[8] = {{.flags = 0}};
-    struct fl_sieve_made_of of = {patterns, (uint32_t)n, true, NULL};
+    struct fl_pattern patterns[64] = {{.flags = 0}};
+    struct fl_sieve_made_of of = {patterns, 0, (uint32_t)n, true, NULL};
     struct fl_sieve sieve;
     hs_scratch_t *scratch = NULL;
     struct fl_err err = {0};
@@ -56,6 +56,9 @@ static const char *found(const char *const *texts, size_t n, const char *where)
     CHECK_EQ_INT(hs_alloc_scratch(sieve.scanner, &scratch), HS_SUCCESS);
     CHECK_EQ_INT(hs_scan(sieve.scanner, text, sizeof text - 1, 0, scratch, on_match, &search),
                  HS_SUCCESS);
+    if (of.to < n) {
+        snprintf(search.out + strlen(search.out), 16, "to %u ", of.to);
+    }
     for (uint32_t i = 0; i < sieve.needles.always_n; i++) {
         snprintf(search.out + strlen(search.out), 8, "| %u", sieve.needles.always[i]);
     }
@@ -120,6 +123,32 @@ TEST(other_patterns_replace_it)
     CHECK(inode() != before);
     CHECK(!taken());
     CHECK(taken());
+}
+
+/* Patterns that came since are left to another sieve, until they are many; one that changed is not, nor
+ * one that went. */
+TEST(late_ones_are_left_out)
+{
+    enum { MANY = 40 };
+    const char *list[3 + MANY] = {"apple", "(?i)pear", "\\w+", "turnip"};
+    char text[MANY][16];
+    ino_t before = inode();
+    CHECK_EQ_STR(found(list, 4, cache), "0 1 1 to 3 | 2");
+    CHECK(inode() == before && taken());
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(text[i], sizeof text[i], "turnip%zu", i);
+        list[3 + i] = text[i];
+    }
+    CHECK_EQ_STR(found(list, 3 + 32, cache), "0 1 1 to 3 | 2");
+    CHECK(inode() == before);
+    CHECK_EQ_STR(found(list, 3 + 33, cache), "0 1 1 | 2");
+    CHECK(inode() != before);
+    list[34] = "carrot"; /* not the last one */
+    CHECK_EQ_STR(found(list, 3 + 33, cache), "0 1 34 1 | 2");
+    before = inode();
+    CHECK_EQ_STR(found(list, 3 + 20, cache), "0 1 1 | 2");
+    CHECK(inode() != before);
+    CHECK_EQ_STR(found(fruit, 3, cache), "0 1 1 | 2");
 }
 
 /* Each damaged byte is seen, wherever it is; so is each cut. */
@@ -191,6 +220,7 @@ int main(void)
     snprintf(cache, sizeof cache, "%s/cache", folder);
     RUN(is_written_and_taken);
     RUN(other_patterns_replace_it);
+    RUN(late_ones_are_left_out);
     RUN(damage_is_seen);
     RUN(only_ones_own_file_counts);
     RUN(goes_without);
