@@ -252,7 +252,12 @@ static void add_similar(const struct fl_result *r, struct fl_buf *out)
         lead = "          ";
         fl_buf_add_safe(out, hit->incident.id);
         fl_buf_add_text(out, ": ");
-        add_short(out, hit->incident.resolution);
+        if (hit->incident.resolution.n) {
+            add_short(out, hit->incident.resolution);
+        } else {
+            fl_buf_add_safe(out, hit->incident.cause);
+            fl_buf_add_text(out, ", no remedy was noted");
+        }
         fl_buf_add_text(out, "\n");
     }
 }

@@ -271,12 +271,8 @@ void fl_signals_label(const struct fl_signals *signals, const struct fl_chart *c
 
 void fl_signals_number(struct fl_buf *out, double value)
 {
-    if (!isfinite(value)) {
-        fl_buf_add_text(out, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
-    } else {
-        bool whole = fabs(value) < 1e7 && value == floor(value);
-        fl_buf_addf(out, whole ? "%.0f" : "%.4g", value == 0 ? 0.0 : value);
-    }
+    char text[FL_NUMBER_BRIEF];
+    fl_buf_add_text(out, fl_number_brief(value, text));
 }
 
 void fl_signals_none(const struct fl_signals *signals, struct fl_buf *out)

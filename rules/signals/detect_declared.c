@@ -179,7 +179,8 @@ static void say(struct fl_detection *d, const struct fl_declared_one *one, doubl
     fl_buf_init(&text, 4096);
     for (struct fl_str rest = fl_str_of(one->text); rest.n;) {
         if (fl_str_take(&rest, FL_LIT("{value}"))) {
-            fl_buf_addf(&text, "%.4g", value);
+            char number[FL_NUMBER_BRIEF];
+            fl_buf_add_text(&text, fl_number_brief(value, number));
         } else if (fl_str_take(&rest, FL_LIT("{step}"))) {
             fl_buf_addf(&text, "%ld", step);
         } else {

@@ -14,8 +14,9 @@ static void explosion(struct fl_detecting *w, const struct fl_series *s)
         double usual = may_be ? fl_median(c.v, i) : 0;
         if (usual > 0 && c.v[i] > 500 * usual) {
             struct fl_detection *d = fl_detecting_add(w, s, c.row[i], m, "explosion");
-            fl_detecting_blame(d, NULL, 0, "the gradient norm is %.4g at step %ld, %.0f times the usual",
-                               c.v[i], c.row[i]->step, c.v[i] / usual);
+            char text[FL_NUMBER_BRIEF];
+            fl_detecting_blame(d, NULL, 0, "the gradient norm is %s at step %ld, %.0f times the usual",
+                               fl_number_brief(c.v[i], text), c.row[i]->step, c.v[i] / usual);
             if (d) {
                 d->severity = FL_SEVERITY_LOW;
                 d->to_step = c.row[i]->step;

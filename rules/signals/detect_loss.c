@@ -118,9 +118,12 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
         from--;
     }
     struct fl_detection *d = fl_detecting_add(w, s, c.row[from], m, "divergence");
+    char from_text[FL_NUMBER_BRIEF];
+    char to_text[FL_NUMBER_BRIEF];
     fl_detecting_blame(d, weight > 0 ? "loss_divergence" : NULL, weight,
-                       "the %s grew from %.4g to %.4g after step %ld",
-                       strcmp(name, "loss") == 0 ? "loss" : "error rate", low, end,
+                       "the %s grew from %s to %s after step %ld",
+                       strcmp(name, "loss") == 0 ? "loss" : "error rate",
+                       fl_number_brief(low, from_text), fl_number_brief(end, to_text),
                        c.row[from]->step);
     if (strcmp(name, "loss") == 0) {
         size_t turn = from; /* the lowest point of a flat stretch may be long before it */
@@ -197,8 +200,10 @@ void fl_detect_plateau(struct fl_detecting *w, const struct fl_series *s, long f
     }
     if (c.n - from >= 3 && fl_spread(c.v + from, c.n - from) < 0.05) {
         struct fl_detection *d = fl_detecting_add(w, s, c.row[from], m, "plateau");
-        fl_detecting_blame(d, NULL, 0, "the loss stays near %.4g from step %ld on",
-                           fl_median(c.v + from, c.n - from), c.row[from]->step);
+        char text[FL_NUMBER_BRIEF];
+        fl_detecting_blame(d, NULL, 0, "the loss stays near %s from step %ld on",
+                           fl_number_brief(fl_median(c.v + from, c.n - from), text),
+                           c.row[from]->step);
         if (d) {
             d->severity = FL_SEVERITY_MEDIUM;
         }

@@ -30,8 +30,10 @@ static void memory_growth(struct fl_detecting *w, const struct fl_series *s, con
         from--;
     }
     struct fl_detection *d = fl_detecting_add(w, s, c.row[from], m, "memory_growth");
-    fl_detecting_blame(d, NULL, 0, "the %s grew from %.4g to %.4g and did not stop growing",
-                       called, low, end);
+    char from_text[FL_NUMBER_BRIEF];
+    char to_text[FL_NUMBER_BRIEF];
+    fl_detecting_blame(d, NULL, 0, "the %s grew from %s to %s and did not stop growing", called,
+                       fl_number_brief(low, from_text), fl_number_brief(end, to_text));
     if (d) {
         d->severity = FL_SEVERITY_MEDIUM;
         d->confidence = 0.8;

@@ -3,6 +3,8 @@
  * then its digits are taken eight at a time. */
 #include "rules/signals/number.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_DIGITS = 18 }; /* that one whole number holds */
@@ -220,4 +222,12 @@ bool fl_number_follow(struct fl_str text, size_t at, struct fl_number_form form,
     out->digits = (uint8_t)length_of(digits);
     out->rounds = may_round(out->value, form.decimals, form.exponent);
     return true;
+}
+
+const char *fl_number_brief(double value, char out[static FL_NUMBER_BRIEF])
+{
+    double size = fabs(value);
+    bool whole = size < 1e7 && (size >= 1000 || value == floor(value));
+    snprintf(out, FL_NUMBER_BRIEF, whole ? "%.0f" : "%.4g", value == 0 ? 0.0 : value);
+    return isnan(value) ? "nan" : out;
 }

@@ -31,3 +31,7 @@ struct fl_number_form fl_number_form_of(struct fl_str number);
  * byte but its digits. False, and nothing given: it must be read. */
 bool fl_number_follow(struct fl_str text, size_t at, struct fl_number_form form,
                       struct fl_number *out);
+
+/* For people: "0.0001234", "11250", "4.5e+09", "nan"; whole numbers below ten million whole. Gives out. */
+enum { FL_NUMBER_BRIEF = 24 };
+const char *fl_number_brief(double value, char out[static FL_NUMBER_BRIEF]);

@@ -341,6 +341,17 @@ def test_model_does_not_overrule_a_person(c):
         c.check(learned(c) in ({}, {rule: "proposed"}), "revoked, and now %s" % learned(c))
 
 
+def test_a_remedy_that_nobody_noted(c):
+    """What is like a failure whose remedy nobody told says so."""
+    for layer in ("widget_attention", "widget_mixer"):
+        lines = ["widget trainer step %d loss 2.%d" % (k, k) for k in range(5)]
+        lines += ["Traceback (most recent call last):", '  File "/opt/widget/train.py", line 31, in main', "    loss = widget_model(batch)",
+                  '  File "/opt/widget/layers.py", line 77, in %s' % layer, "    return %s(gadget @ sprocket)" % layer,
+                  "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB while the widget %s grew" % layer]
+        said = c.run("diagnose", "--offline", c.write(layer + "/oom.log", "\n".join(lines) + "\n")).out
+    c.check(re.search(r"% like inc-\w+: gpu_oom, no remedy was noted\n", said), said)
+
+
 def test_feedback_faults(c):
     with fake(c, "good"):
         v = c.verdict(c.write("a.log", job()))

@@ -132,11 +132,26 @@ TEST(other_forms)
     CHECK(fl_number_read(FL_LIT("0.0"), &out) && !out.rounds);
 }
 
+TEST(brief_for_people)
+{
+    static const struct {
+        double value;
+        const char *want;
+    } all[] = {{11250, "11250"}, {1234.56, "1235"}, {0.00012, "0.00012"}, {2.34567, "2.346"}, {-0.0, "0"},
+               {4.5e9, "4.5e+09"}, {-3, "-3"}, {(double)NAN, "nan"}, {(double)-INFINITY, "-inf"},
+               {1e-5, "1e-05"}};
+    char text[FL_NUMBER_BRIEF];
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        CHECK_EQ_STR(fl_number_brief(all[i].value, text), all[i].want);
+    }
+}
+
 int main(void)
 {
     RUN(following_is_reading);
     RUN(reading_is_the_library);
     RUN(nothing_outside_the_line_is_read);
     RUN(other_forms);
+    RUN(brief_for_people);
     return test_result();
 }
