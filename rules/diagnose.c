@@ -205,9 +205,7 @@ static struct fl_finding *find(struct fl_diagnosis *d, uint32_t rule, uint32_t r
     return NULL;
 }
 
-/* "pkg.SomeError: text", as the last line of a traceback has it: of equal sightings close together
- * the one to show. */
-static bool tells_exception(struct fl_str text)
+bool fl_tells_exception(struct fl_str text)
 {
     const char *colon = memchr(text.p, ':', text.n);
     while (colon && colon > text.p && colon + 1 < text.p + text.n && colon[1] != ' ') {
@@ -229,7 +227,8 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
     struct fl_finding *f = find(d, rule_index, run, &s.place);
     if (f) {
         f->count++;
-        if (f->count <= 8 && tells_exception(text) && !tells_exception(f->first.text)) {
+        /* of equal sightings close together the one to show */
+        if (f->count <= 8 && fl_tells_exception(text) && !fl_tells_exception(f->first.text)) {
             f->first = sight(d, place, c, text, order);
         }
         if (f->count <= 1000 || f->count % 64 == 0) { /* bounded memory under a flood */

@@ -19,6 +19,7 @@ enum { GROUPS_MAX = 64 };
 
 static const double left_when_healed = 0.28;
 static const double left_after_success = 0.25;
+static const double left_of_the_end = 0.6;   /* training is over; what comes after it failed */
 static const double left_of_hardware = 0.5; /* a broken GPU is broken for the next job, too */
 static const double sure = 0.9;
 static const double lost_when_explained = 0.45;
@@ -69,12 +70,24 @@ const char *fl_method_name(enum fl_method method)
     return names[method];
 }
 
+/* An exception of the program's own that is the last thing said. Other errors behind a success are of
+ * processes that were torn down. */
+static bool ends_stream(const struct fl_stream *stream, const struct fl_rule *rule,
+                        const struct fl_sighting *s)
+{
+    enum { REST = 25 /* lines that an exception may be followed by */ };
+    bool own = rule->role == FL_ROLE_ROOT && rule->cause &&
+               strcmp(rule->cause->category, "infrastructure") != 0;
+    return own && stream->lines - (long)s->order <= REST && fl_tells_exception(s->text);
+}
+
 /* The sighting that counts, and its weight. */
 static const struct fl_sighting *weigh(const struct work *w, const struct fl_finding *f,
                                        double *weight_r, bool *healed_r)
 {
     const struct fl_rule *rule = &w->set->rules[f->rule];
-    const struct fl_run *run = &w->streams[f->first.place.stream].runs[f->run];
+    const struct fl_stream *stream = &w->streams[f->first.place.stream];
+    const struct fl_run *run = &stream->runs[f->run];
     const struct fl_sighting *s = &f->first;
     if (run->steps - s->steps >= FL_EPISODE_STEPS || (run->success && !s->after_success)) {
         s = &f->last;
@@ -83,7 +96,8 @@ static const struct fl_sighting *weigh(const struct work *w, const struct fl_fin
     *healed_r = true;
     bool broken = rule->severity == FL_SEVERITY_CRITICAL && rule->confidence >= sure;
     if (s->after_success) {
-        *weight_r *= broken ? left_of_hardware : left_after_success;
+        *weight_r *= ends_stream(stream, rule, s) ? left_of_the_end
+                     : broken                     ? left_of_hardware : left_after_success;
     } else if (run->success || run->steps - s->steps >= FL_EPISODE_STEPS) {
         *weight_r *= left_when_healed;
     } else {
