@@ -9,7 +9,6 @@
 #define FL_MHD_MAP(X)                                                                              \
     X(start_daemon)                                                                                \
     X(stop_daemon)                                                                                 \
-    X(quiesce_daemon)                                                                              \
     X(get_daemon_info)                                                                             \
     X(get_version)                                                                                 \
     X(lookup_connection_value)                                                                     \

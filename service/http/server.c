@@ -439,7 +439,7 @@ static enum MHD_Result on_accept(void *ctx, const struct sockaddr *address, sock
 {
     struct fl_http_server *s = ctx;
     (void)n;
-    return fl_guard_accepts(s->guard, address) ? MHD_YES : MHD_NO;
+    return !atomic_load(&s->draining) && fl_guard_accepts(s->guard, address) ? MHD_YES : MHD_NO;
 }
 
 static void on_connection(void *ctx, struct MHD_Connection *c, void **own,
@@ -523,13 +523,11 @@ enum fl_status fl_http_start(const char *listen_on, const struct fl_http_handler
     return FL_OK;
 }
 
+/* Not by MHD_quiesce_daemon: it and the daemon's own thread may both take the listening socket out of
+ * the epoll set, and whoever comes second ends the process (libmicrohttpd 0.9.75). */
 void fl_http_drain(struct fl_http_server *s)
 {
     atomic_store(&s->draining, true);
-    int fd = s->mhd.quiesce_daemon(s->daemon);
-    if (fd >= 0) {
-        close(fd);
-    }
 }
 
 void fl_http_stop(struct fl_http_server *s)

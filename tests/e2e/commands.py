@@ -49,6 +49,8 @@ class Case:
         self.faults = []
         self.skipped = None
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "FAULTLINE_"))}
+        if os.environ.get("FL_LONG") == "1" and "ASAN_OPTIONS" in self.env:
+            self.env["ASAN_OPTIONS"] = self.env["ASAN_OPTIONS"].replace(":detect_leaks=0", "")
         self.env.update(HOME=folder, XDG_CONFIG_HOME=folder, XDG_STATE_HOME=folder, FAULTLINE_STATE=self.state)
         if "FAULTLINE_SHARE" in os.environ:
             self.env["FAULTLINE_SHARE"] = os.environ["FAULTLINE_SHARE"]

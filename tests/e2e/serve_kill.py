@@ -237,11 +237,9 @@ def test_full_disk(c):
 
 
 def shim(c):
-    path = os.environ.get("FL_BAD_DISK", "")
-    if not os.path.exists(path):
-        c.skipped = "no $FL_BAD_DISK"
-        return None
-    return {"LD_PRELOAD": path, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    env = serve.preload("FL_BAD_DISK")
+    c.skipped = None if env else "no $FL_BAD_DISK"
+    return env
 
 
 def scenario(c, env, state, count_file, heal=False):
