@@ -10,7 +10,7 @@
 #include "service/paths.h"
 #include "service/report_json.h"
 
-enum { FILES_MAX = 64, CUTTINGS_GOLDEN = 700, CUTTINGS_CORPUS = 12, CORPUS_CASES = 20, CORPUS_STEP = 7,
+enum { FILES_MAX = 64, CUTTINGS_GOLDEN = 400, CUTTINGS_CORPUS = 12, CORPUS_CASES = 20, CORPUS_STEP = 7,
        CORPUS_BYTES = 64 * 1024 };
 
 static struct fl_rulebook book;
