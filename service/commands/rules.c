@@ -122,9 +122,9 @@ static enum fl_status show(const struct fl_rules_life *life, const char *id, str
     return status;
 }
 
-/* Loads one file, or a folder of them, apart from the shipped rules. *unread_r counts the rules that
+/* Loads files, or folders of them, apart from the shipped rules. *unread_r counts the rules that
  * are no rules; bad ones are these and those that fail their samples, which samples_fault hears. */
-static enum fl_status load_apart(const char *path, fl_ruleset_complain samples_fault,
+static enum fl_status load_apart(char *const *paths, int n, fl_ruleset_complain samples_fault,
                                  struct fl_rulebook *b, size_t *unread_r, struct fl_err *err)
 {
     char shipped[FL_PATHS_BYTES];
@@ -134,10 +134,10 @@ static enum fl_status load_apart(const char *path, fl_ruleset_complain samples_f
     if (status == FL_OK) {
         status = fl_ruleset_new(&b->taxonomy, &b->set, err);
     }
-    if (status == FL_OK) {
-        status = fl_fsio_is_dir(path)
-                     ? fl_ruleset_load_dir(b->set, path, "imported", complain, NULL, &b->bad, err)
-                     : fl_ruleset_load(b->set, path, "imported", complain, NULL, &b->bad, err);
+    for (int i = 0; status == FL_OK && i < n; i++) {
+        status = fl_fsio_is_dir(paths[i])
+                     ? fl_ruleset_load_dir(b->set, paths[i], "imported", complain, NULL, &b->bad, err)
+                     : fl_ruleset_load(b->set, paths[i], "imported", complain, NULL, &b->bad, err);
     }
     *unread_r = b->bad;
     static const char *const besides[] = {"rules/tables", "rules/signals"};
@@ -245,7 +245,7 @@ static enum fl_status export_learned(const struct fl_ruleset *set, struct fl_err
 }
 
 /* A checked copy goes to STATE/rules/operator, whence every run reads it. */
-static enum fl_status import(const char *state, const char *path, int *code, struct fl_err *err)
+static enum fl_status import(const char *state, char *path, int *code, struct fl_err *err)
 {
     struct fl_rulebook b = {.set = NULL};
     struct fl_buf text;
@@ -257,7 +257,7 @@ static enum fl_status import(const char *state, const char *path, int *code, str
     if (!state) {
         return fl_fail(err, FL_USAGE, "no state folder: give --state DIR");
     }
-    enum fl_status status = load_apart(path, complain, &b, &unread, err);
+    enum fl_status status = load_apart(&path, 1, complain, &b, &unread, err);
     if (status == FL_OK && b.bad) {
         status = fl_fail(err, FL_SYNTAX, "%s: %zu bad rule%s; nothing imported", path, b.bad,
                          b.bad == 1 ? "" : "s");
@@ -325,9 +325,10 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
     bool names_file = argc > 2 && (fl_fsio_exists(argv[2]) || strchr(argv[2], '/') ||
                                    fl_str_ends(fl_str_of(argv[2]), FL_LIT(".json")));
     bool tests = fl_str_eq(verb, FL_LIT("test"));
-    bool apart = argc > 2 && (fl_str_eq(verb, FL_LIT("lint")) || (tests && names_file));
+    bool lints = fl_str_eq(verb, FL_LIT("lint"));
+    bool apart = argc > 2 && (lints || (tests && names_file));
     size_t unread = 0;
-    status = apart ? load_apart(argv[2], tests ? NULL : complain, &b, &unread, err)
+    status = apart ? load_apart(argv + 2, lints ? argc - 2 : 1, tests ? NULL : complain, &b, &unread, err)
                    : fl_rulebook_check(state, &b, err);
     if (status != FL_OK) {
         fl_rulebook_close(&b);
@@ -346,7 +347,7 @@ static enum fl_status dispatch(int argc, char **argv, const struct rules_options
         status = stale(&life, argv[2], err);
     } else if (fl_rules_life_has(verb) && argc == 3) {
         status = fl_rules_life_change(&life, verb, argv[2], err);
-    } else if (fl_str_eq(verb, FL_LIT("lint")) && argc <= 3) {
+    } else if (lints) {
         status = lint(&b, code);
     } else if (tests) {
         struct fl_rules_test t = {.bad = unread, .state = state, .paths = argv + 3,
@@ -376,14 +377,14 @@ int fl_cmd_rules(int argc, char **argv)
          &o.protect},
     };
     const struct fl_cli cli = {
-        "rules list|show ID|test [FILE|ID [PATH...]]|lint [FILE]|import FILE|export\n"
+        "rules list|show ID|test [FILE|ID [PATH...]]|lint [FILE...]|import FILE|export\n"
         "       faultline rules pending|approve ID|reject ID|retire ID|revoke ID|history [ID]|stale DAYS",
         "list    every rule with state, origin, role and cause\n"
         "show    one rule as JSON; of a learned one also what it dropped, and its history\n"
         "test    hold the rules of FILE, or an installed one, against their samples and show where\n"
         "        a pattern stops to match; with PATHs (files, folders of jobs) also which lines\n"
         "        they match and which verdicts they change; exit 1 when a sample fails\n"
-        "lint    the same for a rule file or folder, with advice; exit 1 when a rule is bad\n"
+        "lint    the same for rule files or folders, with advice; exit 1 when a rule is bad\n"
         "import  check a rule file and put it into the state folder\n"
         "export  learned and imported diagnosis rules as one file on standard output\n"
         "pending learned rules that are proposed or in shadow, and what speaks for them\n"

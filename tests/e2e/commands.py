@@ -597,7 +597,14 @@ def test_rules_test_lint(c):
     c.run("rules", "test")
     bad = json.loads(json.dumps(RULE))
     bad["rules"][0]["samples"]["nomatch"].append("widget cooling lost pressure in bay 9")
-    c.run("rules", "lint", c.write("bad.json", json.dumps(bad)), status=1, says=["bad.json", "site-widget-pressure", "nomatch[1]"])
+    wrong = c.write("bad.json", json.dumps(bad))
+    c.run("rules", "lint", wrong, status=1, says=["bad.json", "site-widget-pressure", "nomatch[1]"])
+    bad["rules"][0]["samples"]["nomatch"].pop()
+    bad["rules"][0]["id"] = "site-widget-pressure-2"
+    good = c.write("good.json", json.dumps(bad))
+    c.check("2 rules, 0 bad" in c.run("rules", "lint", path, good).out, "two good files are not good")
+    c.run("rules", "lint", good, wrong, status=1, says=["bad.json", "nomatch[1]"])
+    c.run("rules", "lint", good, os.path.join(c.folder, "none.json"), status=3, says="none.json")
 
 
 def test_rules_import_export(c):
