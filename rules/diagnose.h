@@ -120,8 +120,8 @@ const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
 long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */
 
-/* By position within a stream, by time between streams, else by the order of the streams. */
 /* Is it the last line of a traceback, "pkg.SomeError: text"? */
 bool fl_tells_exception(struct fl_str text);
 
+/* By position within a stream, by time between streams, else by the order of the streams. */
 bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b);

@@ -19,7 +19,7 @@ enum { GROUPS_MAX = 64 };
 
 static const double left_when_healed = 0.28;
 static const double left_after_success = 0.25;
-static const double left_of_the_end = 0.6;   /* training is over; what comes after it failed */
+static const double left_of_the_end = 0.6; /* training is over; what comes after it failed */
 static const double left_of_hardware = 0.5; /* a broken GPU is broken for the next job, too */
 static const double sure = 0.9;
 static const double lost_when_explained = 0.45;
@@ -78,7 +78,8 @@ static bool ends_stream(const struct fl_stream *stream, const struct fl_rule *ru
     enum { REST = 25 /* lines that an exception may be followed by */ };
     bool own = rule->role == FL_ROLE_ROOT && rule->cause &&
                strcmp(rule->cause->category, "infrastructure") != 0;
-    return own && stream->lines - (long)s->order <= REST && fl_tells_exception(s->text);
+    long lines = stream->kept + stream->dropped; /* so far, where it still grows */
+    return own && lines - (long)s->order <= REST && fl_tells_exception(s->text);
 }
 
 /* The sighting that counts, and its weight. */

@@ -158,6 +158,32 @@ TEST(failure_is_told_once_and_withdrawn)
     end(&s);
 }
 
+static enum fl_outcome outcome_so_far(const struct scene *s)
+{
+    struct fl_arena arena;
+    struct fl_verdict v;
+    fl_arena_init(&arena, 1 << 20);
+    fl_attribute_so_far(fl_job_diagnosis(s->job), &arena, &v);
+    fl_arena_free(&arena);
+    return v.outcome;
+}
+
+/* Behind a success an exception counts as long as it is the last thing said, also before the end. */
+TEST(exception_behind_a_success)
+{
+    struct scene s;
+    begin(&s, true);
+    steps(&s, 1, 20, 1);
+    print(&s, 0, "{'train_runtime': 41.2, 'train_samples_per_second': 9.1, 'train_loss': 2.1}");
+    print(&s, 0, "KeyError: 'held_out'");
+    CHECK_EQ_INT(outcome_so_far(&s), FL_OUTCOME_FAILED);
+    for (int i = 0; i < 30; i++) {
+        print(&s, 0, "packing shard %d of the archive", i);
+    }
+    CHECK_EQ_INT(outcome_so_far(&s), FL_OUTCOME_HEALTHY);
+    end(&s);
+}
+
 TEST(seen_once_is_not_told)
 {
     struct scene s;
@@ -476,6 +502,7 @@ int main(void)
     }
     RUN(pace);
     RUN(failure_is_told_once_and_withdrawn);
+    RUN(exception_behind_a_success);
     RUN(seen_once_is_not_told);
     RUN(flapping);
     RUN(signal_is_told_and_withdrawn);
