@@ -324,13 +324,15 @@ static struct fl_str mllog_key(struct fl_str text)
     return (struct fl_str){from, end ? (size_t)(end - from) : 0};
 }
 
-void fl_spots_add(struct fl_spots *spots, struct fl_spot spot)
+void fl_spots_add(struct fl_spots *spots, struct fl_str text, struct fl_str part, int metric)
 {
+    struct fl_spot spot = fl_spot_at(text, part, metric);
     bool known = spot.metric < 0 || spot.n == 0 || spot.n >= FL_NUMBER_MAX;
     for (size_t i = 0; i < spots->n && !known; i++) {
         known = spots->item[i].metric == spot.metric;
     }
     if (!known && spots->n < FL_METRICS_MAX) {
+        spot.form = fl_number_form_of(part);
         spots->item[spots->n++] = spot;
     }
 }
@@ -355,7 +357,7 @@ void fl_metrics_spots(const struct fl_metrics *metrics, struct fl_str text, stru
         }
         if (key.n) {
             struct fl_str number = {text.p + i, n};
-            fl_spots_add(out, fl_spot_at(text, number, named(metrics, key)));
+            fl_spots_add(out, text, number, named(metrics, key));
             out->holds &= !tells_digits_apart(metrics, key);
         }
         i = after;

@@ -46,7 +46,7 @@ struct fl_spot {
     uint16_t at;
     uint8_t n;
     int8_t metric;
-    struct fl_number_form form; /* of a value */
+    struct fl_number_form form; /* of a value; other spots are read */
 };
 
 /* Where a line prints values, each metric once. */
@@ -60,9 +60,8 @@ static inline struct fl_spot fl_spot_at(struct fl_str text, struct fl_str part, 
 {
     size_t at = (size_t)(part.p - text.p);
     bool far = part.p < text.p || at > UINT16_MAX || part.n > UINT8_MAX || at + part.n > text.n;
-    return far ? (struct fl_spot){.metric = (int8_t)metric}
-               : (struct fl_spot){(uint16_t)at, (uint8_t)part.n, (int8_t)metric,
-                                  fl_number_form_of(part)};
+    return (struct fl_spot){.at = far ? 0 : (uint16_t)at, .n = far ? 0 : (uint8_t)part.n,
+                            .metric = (int8_t)metric};
 }
 
 static inline struct fl_str fl_spot_text(struct fl_spot spot, struct fl_str text)
@@ -70,8 +69,9 @@ static inline struct fl_str fl_spot_text(struct fl_spot spot, struct fl_str text
     return (struct fl_str){text.p + spot.at, spot.n};
 }
 
-/* Adds a spot, unless it is empty, of no metric, longer than numbers are, or its metric has one. */
-void fl_spots_add(struct fl_spots *spots, struct fl_spot spot);
+/* Adds the spot of a part of the text, unless it is empty, of no metric, longer than numbers are, or its
+ * metric has one. */
+void fl_spots_add(struct fl_spots *spots, struct fl_str text, struct fl_str part, int metric);
 
 /* Adds what the text says; out->n and out->holds are set already. */
 void fl_metrics_spots(const struct fl_metrics *metrics, struct fl_str text, struct fl_spots *out);

@@ -20,7 +20,7 @@ void fl_reading_find(const struct fl_metrics *metrics, const struct fl_captures 
     out->values.holds = text.n < UINT16_MAX;
     for (size_t i = 0; i < captures->n; i++) {
         int metric = fl_metrics_find(metrics, fl_str_of(captures->item[i].name));
-        fl_spots_add(&out->values, fl_spot_at(text, captures->item[i].text, metric));
+        fl_spots_add(&out->values, text, captures->item[i].text, metric);
     }
     if (metrics) {
         fl_metrics_spots(metrics, text, &out->values);

@@ -38,6 +38,13 @@ def warm(state):
         shutil.copytree(cache, os.path.join(state, "cache"))
 
 
+def preload(name):
+    """The environment with which the program runs the shim whose path is in that variable, or None where there is none."""
+    path = os.environ.get(name, "")
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return {"LD_PRELOAD": path, "ASAN_OPTIONS": asan} if os.path.exists(path) else None
+
+
 class Case:
     """One test: a folder of its own, and what was found wrong."""
 

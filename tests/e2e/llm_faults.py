@@ -16,7 +16,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import llm
-from commands import CRASH
+from commands import CRASH, preload
 
 AT_A_TIME = 8
 SLOW = 3  # seconds of deadline
@@ -138,10 +138,9 @@ def test_no_such_host(bench, folder):
 
 
 def test_slow_names(bench, folder):
-    shim = os.environ.get("FL_SLOW_NAMES", "")
-    if os.path.exists(shim):
-        asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        stands(bench, llm.Run(folder, "http://slow.example/v1", env_more={"LD_PRELOAD": shim, "ASAN_OPTIONS": asan}))
+    env = preload("FL_SLOW_NAMES")
+    if env:
+        stands(bench, llm.Run(folder, "http://slow.example/v1", env_more=env))
 
 
 TESTS = {name[5:]: value for name, value in list(globals().items()) if name.startswith("test_")}

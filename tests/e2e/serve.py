@@ -729,18 +729,11 @@ def test_double_start(c):
                 c.check(d.process.wait(10) == 3 or "another faultline serve" in d.said(), "round %d: %s" % (i, d.said()))
 
 
-def preload(name):
-    """The environment with which a daemon runs a shim, or None where there is no shim."""
-    path = os.environ.get(name, "")
-    asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-    return {"LD_PRELOAD": path, "ASAN_OPTIONS": asan} if os.path.exists(path) else None
-
-
 def test_sigterm_loses_nothing(c):
     """What was acknowledged while it stopped is there afterwards, and it waits for what is in hand. In every second
     round threads that stop listening at the same time are made to meet."""
     for round_ in range(4):
-        d = Daemon(c, env=preload("FL_SLOW_EPOLL") if round_ % 2 else None)
+        d = Daemon(c, env=commands.preload("FL_SLOW_EPOLL") if round_ % 2 else None)
         acked, refused = [], []
 
         def push(k):

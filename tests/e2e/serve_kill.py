@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import serve
-from commands import CRASH, run_tests
+from commands import CRASH, preload, run_tests
 from serve import LONG, OOM, START_NS, Daemon, log_of, wait_final
 
 SEED = int(os.environ.get("FL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
@@ -237,7 +237,7 @@ def test_full_disk(c):
 
 
 def shim(c):
-    env = serve.preload("FL_BAD_DISK")
+    env = preload("FL_BAD_DISK")
     c.skipped = None if env else "no $FL_BAD_DISK"
     return env
 
