@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one thing that must hold: a text that a pattern matches holds one of its literals. Tried on a
  * table, on made patterns, and (in test_matcher) on what the scanner proposes. */
+#include "tests/unit/dice.h"
 #include "tests/unit/test.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -125,14 +126,6 @@ TEST(prefers_what_is_rare)
 
 /* ---- made patterns against PCRE2 ---- */
 
-static unsigned dice = 20310402;
-
-static unsigned below(unsigned n)
-{
-    dice = dice * 1664525U + 1013904223U;
-    return (dice >> 10) % n;
-}
-
 static void make(struct fl_buf *out, int depth)
 {
     static const char *const quantifiers[] = {"?", "*", "+", "{2}", "{0,2}", "{1,2}", "+?", "*+",
@@ -256,6 +249,7 @@ TEST(every_match_holds_a_literal)
 
 int main(void)
 {
+    dice = 20310402;
     RUN(table);
     RUN(prefers_what_is_rare);
     RUN(every_match_holds_a_literal);

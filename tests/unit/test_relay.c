@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* However many threads work, every line is judged once, settled in its place, and cut as one reader
  * would cut it. */
+#include "tests/unit/dice.h"
 #include "tests/unit/test.h"
 
 #include "service/base/buf.h"
@@ -11,14 +12,6 @@
 #include <unistd.h>
 
 enum { THREADS = 3, TEXT = 3 * 1024 * 1024 };
-
-static unsigned dice = 424242;
-
-static unsigned below(unsigned n)
-{
-    dice = dice * 1664525U + 1013904223U;
-    return (dice >> 10) % n;
-}
 
 struct worker {
     struct fl_buf seen; /* the lines of the batch in hand, as the judge met them */
@@ -183,6 +176,7 @@ TEST(the_first_failure_ends_it)
 
 int main(void)
 {
+    dice = 424242;
     RUN(any_number_of_threads_settles_the_same);
     RUN(a_file_of_one_batch_needs_no_threads);
     RUN(the_first_failure_ends_it);
