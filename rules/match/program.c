@@ -22,15 +22,19 @@ enum {
     OFTEN = 40, /* tries before translating pays */
 };
 
-struct program {
+struct code {
     pcre2_code *code;
-    uint32_t tries;   /* by the interpreter */
-    bool translated;  /* or cannot be */
-    bool native;      /* there is translated code */
+    uint32_t tries;  /* by the interpreter */
+    bool translated; /* or cannot be */
+    bool native;     /* there is translated code */
+};
+
+struct program {
+    struct code own;
     bool broken;      /* does not compile */
     bool blind;       /* cannot tell one digit from another */
     bool blurred;     /* the next one was asked for */
-    pcre2_code *blur; /* asks less, see blur.h; NULL: there is none */
+    struct code blur; /* asks less, see blur.h; without code: there is none */
 };
 
 struct fl_programs {
@@ -114,8 +118,8 @@ void fl_programs_free(struct fl_programs *programs)
         return;
     }
     for (uint32_t i = 0; programs->program && i < programs->n; i++) {
-        pcre2_code_free(programs->program[i].code);
-        pcre2_code_free(programs->program[i].blur);
+        pcre2_code_free(programs->program[i].own.code);
+        pcre2_code_free(programs->program[i].blur.code);
     }
     free(programs->program);
     pcre2_match_data_free(programs->match);
@@ -151,61 +155,60 @@ static void read_captures(const pcre2_code *code, pcre2_match_data *match, struc
 }
 
 /* Without JIT the interpreter goes on serving. */
-static void translate(struct program *program)
+static void translate(struct code *c)
 {
-    program->native = pcre2_jit_compile(program->code, PCRE2_JIT_COMPLETE) == 0;
-    program->translated = true;
+    c->native = pcre2_jit_compile(c->code, PCRE2_JIT_COMPLETE) == 0;
+    c->translated = true;
 }
 
 /* NULL when the pattern does not compile. */
-static struct program *program_of(struct fl_programs *programs, uint32_t pattern, size_t n)
+static struct code *own_code(struct fl_programs *programs, uint32_t pattern)
 {
     struct program *program = &programs->program[pattern];
     const struct fl_pattern *p = &programs->patterns[pattern];
-    if (!program->code && !program->broken) {
+    if (!program->own.code && !program->broken) {
         size_t at = 0;
-        program->broken = compile(p->text, p->flags, &program->code, &at, NULL) != FL_OK;
+        program->broken = compile(p->text, p->flags, &program->own.code, &at, NULL) != FL_OK;
         program->blind = fl_pattern_is_blind(p->text);
     }
-    if (program->broken) {
-        return NULL;
-    }
-    bool may_run_away = !(p->flags & FL_PATTERN_TRUSTED) && n > CALM_BYTES;
-    if (!program->translated && (may_run_away || ++program->tries > OFTEN)) {
-        translate(program);
-    }
-    return program;
+    return program->broken ? NULL : &program->own;
 }
 
-static int run(struct fl_programs *programs, const struct program *program, struct fl_str subject)
+static int run(struct fl_programs *programs, struct code *c, struct fl_str subject)
 {
     PCRE2_SPTR text = (PCRE2_SPTR)(subject.p ? subject.p : "");
-    return program->native ? pcre2_jit_match(program->code, text, subject.n, 0, 0, programs->match,
-                                             programs->context)
-                           : pcre2_match(program->code, text, subject.n, 0, 0, programs->match,
-                                         programs->context);
+    if (!c->translated && ++c->tries > OFTEN) {
+        translate(c);
+    }
+    return c->native ? pcre2_jit_match(c->code, text, subject.n, 0, 0, programs->match,
+                                       programs->context)
+                     : pcre2_match(c->code, text, subject.n, 0, 0, programs->match,
+                                   programs->context);
 }
 
 enum fl_match fl_program_try(struct fl_programs *programs, uint32_t pattern, struct fl_str subject,
                              struct fl_captures *captures)
 {
-    struct program *program = program_of(programs, pattern, subject.n);
+    struct code *c = own_code(programs, pattern);
     uint32_t steps = CALM_STEPS;
-    if (!program) {
+    if (!c) {
         return FL_MATCH_ERROR;
     }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
         steps = steps < LEAST_STEPS ? LEAST_STEPS : steps;
+        if (!c->translated && !(programs->patterns[pattern].flags & FL_PATTERN_TRUSTED)) {
+            translate(c); /* it may run away */
+        }
     }
     pcre2_set_match_limit(programs->context, steps);
-    int rc = run(programs, program, subject);
-    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && !program->translated) {
-        translate(program);
-        rc = run(programs, program, subject);
+    int rc = run(programs, c, subject);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && !c->translated) {
+        translate(c);
+        rc = run(programs, c, subject);
     }
     if (rc >= 0 && captures) {
-        read_captures(program->code, programs->match, subject, captures);
+        read_captures(c->code, programs->match, subject, captures);
     }
     return rc >= 0 ? FL_MATCH_YES : rc == PCRE2_ERROR_NOMATCH ? FL_MATCH_NO : FL_MATCH_ERROR;
 }
@@ -221,14 +224,12 @@ static bool never_matches(struct fl_programs *programs, uint32_t pattern, struct
         program->blurred = true;
         fl_buf_init(&text, FL_PATTERN_BYTES);
         if (fl_pattern_blur(p->text, &text) &&
-            compile(fl_buf_str(&text), p->flags, &program->blur, &at, NULL) != FL_OK) {
-            program->blur = NULL;
+            compile(fl_buf_str(&text), p->flags, &program->blur.code, &at, NULL) != FL_OK) {
+            program->blur.code = NULL;
         }
         fl_buf_free(&text);
     }
-    return program->blur &&
-           pcre2_match(program->blur, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
-                       programs->match, programs->context) == PCRE2_ERROR_NOMATCH;
+    return program->blur.code && run(programs, &program->blur, subject) == PCRE2_ERROR_NOMATCH;
 }
 
 bool fl_program_is_blind(const struct fl_programs *programs, uint32_t pattern)
