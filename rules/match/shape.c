@@ -17,6 +17,7 @@ enum {
     HUGE = 2 << 20, /* bytes of a huge page: lookups are scattered */
     WAYS = 4,
     SETS = FL_SHAPES / WAYS,
+    USED = 16, /* looked up since its way was last passed over */
     WINDOW = 4096,     /* lines after which it is asked whether looking up pays */
     REST = 16 * WINDOW /* lines to go without, where it does not */
 };
@@ -26,7 +27,7 @@ typedef void (*hasher)(const uint64_t *key, const struct fl_str *lines, size_t n
 struct fl_shapes {
     void *block; /* holds the table, at the start of a huge page */
     struct fl_shape *table;
-    uint8_t *oldest; /* per set */
+    uint8_t *clock; /* per set: which way is next to make room, and USED << way */
     uint64_t key[8];
     hasher hash;
     size_t asked;
@@ -171,9 +172,9 @@ enum fl_status fl_shapes_new(struct fl_shapes **out, struct fl_err *err)
             s->table = (void *)(begin + (HUGE - (uintptr_t)begin % HUGE) % HUGE);
             (void)madvise(s->table, bytes, MADV_HUGEPAGE);
         }
-        s->oldest = calloc(SETS, sizeof *s->oldest);
+        s->clock = calloc(SETS, sizeof *s->clock);
     }
-    if (!s || !s->block || !s->oldest) {
+    if (!s || !s->block || !s->clock) {
         fl_shapes_free(s);
         *out = NULL;
         return fl_fail(err, FL_NOMEM, "no memory for the shapes of lines");
@@ -196,7 +197,7 @@ void fl_shapes_free(struct fl_shapes *shapes)
 {
     if (shapes) {
         free(shapes->block);
-        free(shapes->oldest);
+        free(shapes->clock);
         free(shapes);
     }
 }
@@ -214,26 +215,40 @@ void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash)
     __builtin_prefetch(set + 64);
 }
 
-const struct fl_shape *fl_shapes_find(const struct fl_shapes *shapes, uint64_t hash)
+const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash)
 {
-    const struct fl_shape *set = &shapes->table[(hash % SETS) * WAYS];
+    size_t set = hash % SETS;
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].hash == hash) {
-            return &set[i];
+        const struct fl_shape *one = &shapes->table[set * WAYS + i];
+        if (one->hash == hash) {
+            shapes->clock[set] |= (uint8_t)(USED << i);
+            return one;
         }
     }
     return NULL;
 }
 
+/* The entry of the shape, or of one that was not looked up for long. */
+static size_t room(struct fl_shapes *shapes, size_t set, uint64_t hash)
+{
+    uint8_t *clock = &shapes->clock[set];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (shapes->table[set * WAYS + i].hash == hash) {
+            return i;
+        }
+    }
+    size_t way = *clock % WAYS;
+    for (; *clock & USED << way; way = (way + 1) % WAYS) {
+        *clock &= (uint8_t)~(USED << way);
+    }
+    *clock = (uint8_t)(*clock / USED * USED + (way + 1) % WAYS);
+    return way;
+}
+
 void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape)
 {
     size_t set = shape->hash % SETS;
-    size_t way = shapes->oldest[set]++ % WAYS;
-    for (size_t i = 0; i < WAYS; i++) { /* known already: replace it */
-        const struct fl_shape *one = &shapes->table[set * WAYS + i];
-        way = one->hash == shape->hash ? i : way;
-    }
-    shapes->table[set * WAYS + way] = *shape;
+    shapes->table[set * WAYS + room(shapes, set, shape->hash)] = *shape;
 }
 
 bool fl_shapes_pay(struct fl_shapes *shapes, size_t n)

@@ -4,7 +4,8 @@
  * same for all lines of a shape, so the answer is looked up instead of found again.
  * Two shapes with one hash would share a verdict; the hash is keyed anew in each process, so nobody
  * can make such lines on purpose, and by chance it takes 2^32 shapes.
- * Limits: FL_SHAPES entries, the oldest of a set of four makes room. Threads: one each. */
+ * Limits: FL_SHAPES entries; of a set of four, one that was not looked up for long makes room.
+ * Threads: one each. */
 #pragma once
 #include "service/base/status.h"
 #include "service/base/str.h"
@@ -33,7 +34,7 @@ void fl_shapes_of(const struct fl_shapes *shapes, const struct fl_str *lines, si
 void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash); /* it will be looked up soon */
 
 /* NULL: not known. Another put may give the entry to another shape. */
-const struct fl_shape *fl_shapes_find(const struct fl_shapes *shapes, uint64_t hash);
+const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash);
 void fl_shapes_put(struct fl_shapes *shapes, const struct fl_shape *shape);
 
 /* Does looking up pay for the next n lines? Where shapes hardly repeat it does not, and is tried

@@ -362,13 +362,32 @@ TEST(the_same_without_avx2)
     unsetenv("FAULTLINE_NO_AVX2");
 }
 
+static void put_shape(struct fl_shapes *shapes, uint32_t i)
+{
+    struct fl_shape shape = {.hash = 77 + (uint64_t)i * FL_SHAPES, .n = 1, .pattern = {i}};
+    fl_shapes_put(shapes, &shape);
+}
+
+TEST(a_shape_that_is_looked_up_stays)
+{
+    struct fl_shapes *shapes = new_shapes();
+    for (uint32_t i = 0; i < 100; i++) {
+        put_shape(shapes, i);
+        CHECK(fl_shapes_find(shapes, 77) != NULL);
+    }
+    for (uint32_t i = 100; i < 110; i++) { /* not for ever */
+        put_shape(shapes, i);
+    }
+    CHECK(!fl_shapes_find(shapes, 77));
+    fl_shapes_free(shapes);
+}
+
 TEST(the_oldest_of_a_set_makes_room)
 {
     struct fl_shapes *shapes = new_shapes();
     for (uint32_t i = 0; i < 6; i++) {
-        struct fl_shape shape = {.hash = 77 + (uint64_t)i * FL_SHAPES, .n = 1, .pattern = {i}};
-        CHECK(!fl_shapes_find(shapes, shape.hash));
-        fl_shapes_put(shapes, &shape);
+        CHECK(!fl_shapes_find(shapes, 77 + (uint64_t)i * FL_SHAPES));
+        put_shape(shapes, i);
     }
     for (uint32_t i = 0; i < 6; i++) {
         const struct fl_shape *found = fl_shapes_find(shapes, 77 + (uint64_t)i * FL_SHAPES);
@@ -424,6 +443,7 @@ int main(void)
     RUN(blind_patterns_answer_alike);
     RUN(one_shape_for_lines_that_differ_in_digits);
     RUN(the_same_without_avx2);
+    RUN(a_shape_that_is_looked_up_stays);
     RUN(the_oldest_of_a_set_makes_room);
     RUN(looking_up_rests_where_it_does_not_pay);
     return test_result();
