@@ -32,14 +32,18 @@ static void keep_text(struct fl_row *row, struct fl_str text)
     memcpy(row->text + n - BLOCK, text.p + n - BLOCK, BLOCK);
 }
 
+/* By hash, next place when taken; half of the places stay free. */
 static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
                                    const struct fl_place *place)
 {
-    for (size_t i = set->n; i > 0; i--) {
-        struct fl_series *s = set->list[i - 1];
+    uint32_t key = (run * 31 + place->stream) * 31 + (uint32_t)place->rank;
+    uint8_t *taken = &set->place[(key * UINT32_C(2654435761) >> 16) % FL_SERIES_PLACES];
+    while (*taken) {
+        struct fl_series *s = set->list[*taken - 1];
         if (s->stream == place->stream && s->run == run && s->rank == place->rank) {
             return s;
         }
+        taken = taken + 1 < set->place + FL_SERIES_PLACES ? taken + 1 : set->place;
     }
     struct fl_series *s =
         set->n < FL_SERIES_MAX ? fl_arena_alloc(set->arena, sizeof *s) : NULL;
@@ -47,6 +51,7 @@ static struct fl_series *series_of(struct fl_series_set *set, uint32_t run,
         *s = (struct fl_series){.stream = place->stream, .run = run, .rank = place->rank,
                                 .stride = 1, .said = -1};
         set->list[set->n++] = s;
+        *taken = (uint8_t)set->n;
     }
     return s;
 }

@@ -8,7 +8,7 @@
 #include "rules/attribute/place.h"
 #include "rules/signals/metrics.h"
 
-enum { FL_SERIES_MAX = 128, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_KINDS = 8 };
+enum { FL_SERIES_MAX = 128, FL_SERIES_PLACES = 256, FL_SERIES_ROWS = 1024, FL_ROW_TEXT = 240, FL_SERIES_KINDS = 8 };
 /* Bytes of all rows together; beyond it a table is thinned at a quarter of its rows. */
 enum { FL_SERIES_BYTES = 16 << 20 };
 
@@ -73,6 +73,7 @@ struct fl_series_set {
     int epoch;
     struct fl_arena *arena;
     struct fl_series *list[FL_SERIES_MAX];
+    uint8_t place[FL_SERIES_PLACES]; /* number in the list, from 1; 0: free */
     size_t n;
     size_t bytes; /* of rows */
 };
