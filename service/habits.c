@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 struct fl_habits {
-    uint64_t shape[FL_HABITS]; /* apart, so that a miss touches little */
     struct fl_job_habit list[FL_HABITS];
+    struct fl_habit reports[FL_HABITS]; /* apart, being large and few */
 };
 
 enum fl_status fl_habits_new(struct fl_habits **out, struct fl_err *err)
@@ -19,17 +19,29 @@ void fl_habits_free(struct fl_habits *habits)
     free(habits);
 }
 
-const struct fl_job_habit *fl_habits_find(const struct fl_habits *habits, uint64_t shape)
+void fl_habits_fetch(const struct fl_habits *habits, uint64_t shape)
 {
     size_t i = shape % FL_HABITS;
-    return shape && habits->shape[i] == shape ? &habits->list[i] : NULL;
+    const char *reports = (const char *)&habits->reports[i];
+    __builtin_prefetch(&habits->list[i]);
+    __builtin_prefetch(reports);
+    __builtin_prefetch(reports + 64);
+}
+
+const struct fl_job_habit *fl_habits_find(const struct fl_habits *habits, uint64_t shape)
+{
+    const struct fl_job_habit *one = &habits->list[shape % FL_HABITS];
+    return shape && one->shape == shape ? one : NULL;
 }
 
 void fl_habits_put(struct fl_habits *habits, const struct fl_job_habit *habit)
 {
     size_t i = habit->shape % FL_HABITS;
-    habits->shape[i] = habit->shape;
     habits->list[i] = *habit;
+    if (habit->reports) {
+        habits->reports[i] = *habit->reports;
+        habits->list[i].reports = &habits->reports[i];
+    }
 }
 
 bool fl_habit_drops(const struct fl_ruleset *set, const struct fl_candidate *candidates, size_t n,

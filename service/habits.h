@@ -5,16 +5,15 @@
 #pragma once
 #include "rules/diagnose.h"
 
-enum { FL_HABITS = 4096 };
+enum { FL_HABITS = 16384 };
 
 struct fl_job_habit {
     uint64_t shape;   /* 0: a free place */
-    bool dropped;     /* by this filter rule: */
-    uint32_t rule;
+    uint32_t rule;    /* the filter rule that drops it */
     uint32_t depends; /* as long as this pattern says yes to the whole line; UINT32_MAX: on none */
+    bool dropped;
     bool timed;       /* its time is the last one seen */
-    bool reports;     /* as follows */
-    struct fl_habit habit;
+    const struct fl_habit *reports; /* NULL: nothing */
 };
 
 /* Does it hang on one pattern at most whether lines of the shape are dropped? */
@@ -26,6 +25,8 @@ struct fl_habits;
 enum fl_status fl_habits_new(struct fl_habits **out, struct fl_err *err) FL_MUST_USE;
 void fl_habits_free(struct fl_habits *habits);
 
+void fl_habits_fetch(const struct fl_habits *habits, uint64_t shape); /* it will be looked up soon */
+
 /* NULL: none is known. It lasts until the next put. */
 const struct fl_job_habit *fl_habits_find(const struct fl_habits *habits, uint64_t shape);
-void fl_habits_put(struct fl_habits *habits, const struct fl_job_habit *habit);
+void fl_habits_put(struct fl_habits *habits, const struct fl_job_habit *habit); /* copies all */

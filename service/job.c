@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* Keys of events below this are ranks. */
-enum { NO_RANK_KEYS = 1000000 };
+enum { NO_RANK_KEYS = 1000000, AHEAD = 4 /* lines whose habit is fetched */ };
 
 struct fl_job {
     const struct fl_ruleset *set;
@@ -271,7 +271,7 @@ static bool repeat(struct fl_feed *feed, const struct fl_job_habit *habit, struc
         struct fl_prefix prefix;
         struct fl_str message = fl_str_skip(text, fl_prefix_peel(text, &prefix));
         struct fl_place place = place_of(feed, at, &prefix, message);
-        if (!fl_diagnosis_repeat(job->diagnosis, &habit->habit, &place, message, text,
+        if (!fl_diagnosis_repeat(job->diagnosis, habit->reports, &place, message, text,
                                  feed->order)) {
             return false;
         }
@@ -295,15 +295,12 @@ static void learn_habit(struct fl_feed *feed, uint64_t shape, const struct propo
     const struct fl_habit *habit = fl_diagnosis_habit(job->diagnosis);
     bool quiet = !job->watch && !(job->tally && job->tally->shadows) && !p->unsure &&
                  !(p->trouble && !dropped && how == FL_KNOWN_NOT);
+    bool reports = p->rules && (habit->acts_n || habit->noes_n);
     struct fl_job_habit one = {.shape = shape, .dropped = dropped, .rule = rule,
-                               .reports = p->rules && (habit->acts_n || habit->noes_n),
-                               .timed = p->timed};
+                               .timed = p->timed, .reports = reports ? habit : NULL};
     if (!shape || !quiet || (p->rules && !(habit->holds && how != FL_KNOWN_TELLING)) ||
         !fl_habit_drops(job->set, p->c, p->n, dropped, &one.depends)) {
         return;
-    }
-    if (one.reports) {
-        one.habit = *habit;
     }
     fl_habits_put(job->habits, &one);
 }
@@ -358,6 +355,9 @@ static enum fl_status on_batch(void *ctx, const struct fl_batch *batch, struct f
         size_t n = 0;
         uint64_t shape = fl_matcher_shape(job->work, i);
         bool same = !feed->events.open_n && !(batch->at[i].flags & FL_LINE_CUT);
+        if (i + AHEAD < batch->n) {
+            fl_habits_fetch(job->habits, fl_matcher_shape(job->work, i + AHEAD));
+        }
         const struct fl_job_habit *habit = same ? fl_habits_find(job->habits, shape) : NULL;
         if (!habit || !repeat(feed, habit, batch->texts[i], &batch->at[i])) {
             status = fl_matcher_line(job->work, i, &c, &n);
