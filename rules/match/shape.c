@@ -213,6 +213,7 @@ void fl_shapes_fetch(const struct fl_shapes *shapes, uint64_t hash)
     const char *set = (const char *)&shapes->table[(hash % SETS) * WAYS];
     __builtin_prefetch(set);
     __builtin_prefetch(set + 64);
+    __builtin_prefetch(set + 128);
 }
 
 const struct fl_shape *fl_shapes_find(struct fl_shapes *shapes, uint64_t hash)
