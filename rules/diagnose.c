@@ -357,27 +357,31 @@ static void act(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_cap
     case FL_ROLE_ROLL:
         note_roll(d, place, c);
         break;
+    case FL_ROLE_MILESTONE:
+        run_of(d, place->stream)->milestone = true;
+        break;
     }
+}
+
+static bool all_answer(struct fl_diagnosis *d, struct fl_match_work *w,
+                       const struct fl_pattern_set *patterns, enum fl_match answer,
+                       struct fl_str text)
+{
+    for (size_t i = 0; i < patterns->n; i++) {
+        enum fl_match one = fl_matcher_try(w, patterns->number[i], text, NULL);
+        d->errors += one == FL_MATCH_ERROR;
+        if (one != answer) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool rest_holds(struct fl_diagnosis *d, struct fl_match_work *w, const struct fl_rule *rule,
                        struct fl_str text)
 {
-    for (size_t i = 0; i < rule->all.n; i++) {
-        enum fl_match one = fl_matcher_try(w, rule->all.number[i], text, NULL);
-        d->errors += one == FL_MATCH_ERROR;
-        if (one != FL_MATCH_YES) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < rule->none.n; i++) {
-        enum fl_match one = fl_matcher_try(w, rule->none.number[i], text, NULL);
-        d->errors += one == FL_MATCH_ERROR;
-        if (one != FL_MATCH_NO) {
-            return false;
-        }
-    }
-    return true;
+    return all_answer(d, w, &rule->all, FL_MATCH_YES, text) &&
+           all_answer(d, w, &rule->none, FL_MATCH_NO, text);
 }
 
 static bool has(const struct hits *hits, uint32_t rule)

@@ -427,19 +427,22 @@ static void tell_remedy(const struct group *g, struct fl_verdict *out)
     }
 }
 
-/* Did the job say that it was done? Did it make steps, and no unexplained trouble after them? */
+/* Did the job say that it was done? Did it make steps or reach a milestone, and no unexplained trouble
+ * after the steps? */
 static bool any_success(const struct work *w, bool *progressed_r)
 {
     bool success = false;
     long trouble = 0;
     long steps = 0;
+    bool milestone = false;
     for (uint32_t i = 0; i < w->streams_n; i++) {
         const struct fl_run *run = &w->streams[i].runs[fl_stream_last_run(&w->streams[i])];
         success |= run->success;
+        milestone |= run->milestone;
         steps += run->steps;
         trouble += run->trouble;
     }
-    *progressed_r = steps >= FL_EPISODE_STEPS && trouble == 0;
+    *progressed_r = (steps >= FL_EPISODE_STEPS || milestone) && trouble == 0;
     return success;
 }
 

@@ -89,7 +89,7 @@ uint32_t fl_stream_last_run(const struct fl_stream *s)
 {
     uint32_t run = s->runs_n - 1;
     while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
-           !s->runs[run].success) {
+           !s->runs[run].milestone && !s->runs[run].success) {
         run--;
     }
     return run;

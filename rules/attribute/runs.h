@@ -15,6 +15,7 @@ struct fl_run {
     long first_step;
     long last_step;  /* -1: none */
     long checkpoint; /* last step saved, -1: none */
+    bool milestone;
     bool success;
     uint64_t success_order;
     uint64_t begin_order;

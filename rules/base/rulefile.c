@@ -5,7 +5,7 @@
 
 static const char *const role_names[] = {"root",     "symptom",    "confirmation", "benign",
                                          "progress", "checkpoint", "success",      "start",
-                                         "roll",     "metric"};
+                                         "roll",     "metric",     "milestone"};
 static const char *const scope_names[] = {"line", "event", "stream", "job"};
 static const char *const state_names[] = {"proposed", "shadow", "active", "retired"};
 
@@ -224,7 +224,7 @@ static enum fl_status read_diagnosis(struct fl_rulefile *f, const fl_json *node,
                                      struct fl_rule *rule, struct fl_err *err)
 {
     struct fl_str slug = fl_json_get_str(node, "cause");
-    int role = index_of(fl_json_get_str(node, "role"), role_names, 10, FL_ROLE_ROOT);
+    int role = index_of(fl_json_get_str(node, "role"), role_names, FL_ROLES, FL_ROLE_ROOT);
     int scope = index_of(fl_json_get_str(node, "scope"), scope_names, 4, FL_SCOPE_LINE);
     if (role < 0 || scope < 0) {
         return fl_fail(err, FL_SYNTAX, role < 0 ? "\"role\" is not a known role"

@@ -27,7 +27,10 @@ enum fl_role {
     FL_ROLE_START,
     FL_ROLE_ROLL,   /* says which rank runs where, or how far it has come */
     FL_ROLE_METRIC, /* carries metric values, is no step */
+    FL_ROLE_MILESTONE, /* got somewhere: is up, wrote its results, went down in good order */
 };
+
+enum { FL_ROLES = FL_ROLE_MILESTONE + 1 };
 
 enum fl_scope { FL_SCOPE_LINE, FL_SCOPE_EVENT, FL_SCOPE_STREAM, FL_SCOPE_JOB };
 

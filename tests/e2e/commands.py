@@ -196,6 +196,19 @@ def test_diagnose_markdown(c):
     c.check("\x1b" not in out, "colour in Markdown")
 
 
+def test_diagnose_unknown(c):
+    """Where no rule knows it, the lines that look like trouble are shown; without any, the last ones."""
+    odd = c.write("odd.log", "starting\nERROR pool 3 lost its lease\x1b[31m\nshutting down\n")
+    out = c.run("diagnose", odd).out
+    c.check("  look at odd.log:2  ERROR pool 3 lost its lease" in out and "odd.log:3" not in out, "shown to look at: %s" % out)
+    c.check("\x1b" not in out, "control bytes of a log come through")
+    out = c.run("diagnose", "-f", "markdown", odd).out
+    c.check("Look at:\n\n- odd.log:2: ERROR pool 3 lost its lease" in out, "in Markdown: %s" % out)
+    out = c.run("diagnose", c.write("still.log", "starting\nreading the data\n")).out
+    c.check("still.log:2  reading the data" in out, "of a log without trouble is shown: %s" % out)
+    c.check("look at" not in c.run("diagnose", JOB).out, "more to look at than the proof")
+
+
 def test_diagnose_healthy(c):
     v = c.verdict(HEALTHY)
     c.check((v["verdict"], v["cause"], v["category"], v["action"]) == ("healthy", None, "none", "none"), "the healthy sample is called %s, %s, %s, %s" % (v["verdict"], v["cause"], v["category"], v["action"]))
