@@ -590,14 +590,3 @@ void fl_diagnosis_end(struct fl_diagnosis *d)
     }
     d->findings_n = kept;
 }
-
-bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b)
-{
-    if (a->place.stream == b->place.stream) {
-        return a->order < b->order;
-    }
-    if (a->place.has_time && b->place.has_time && a->place.time_ms != b->place.time_ms) {
-        return a->place.time_ms < b->place.time_ms;
-    }
-    return a->place.stream < b->place.stream;
-}

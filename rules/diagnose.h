@@ -122,6 +122,3 @@ long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could no
 
 /* Is it the last line of a traceback, "pkg.SomeError: text"? */
 bool fl_tells_exception(struct fl_str text);
-
-/* By position within a stream, by time between streams, else by the order of the streams. */
-bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b);
