@@ -14,7 +14,7 @@
 
 static const double telling = 0.3;
 
-enum { SHOWN_BYTES = 160, AROUND = 2, AROUND_BYTES = 8 * 1024, LOOK = 3 /* lines */ };
+enum { SHOWN_BYTES = 160, AROUND = 2, AROUND_BYTES = 8 * 1024 };
 
 struct style {
     const char *bold;
@@ -180,29 +180,16 @@ static void add_signals(const struct fl_result *r, struct fl_buf *out)
     }
 }
 
-/* Where nothing is known: so many of the most telling lines are worth a look, those with words that
- * failures use if there are any. */
-static size_t count_look(const struct fl_result *r)
-{
-    const struct fl_telling *t = &r->telling;
-    size_t n = 0;
-    while (r->verdict.outcome == FL_OUTCOME_UNKNOWN && n < t->best_n && n < LOOK &&
-           t->lines[t->best[n]].trouble == t->lines[t->best[0]].trouble) {
-        n++;
-    }
-    return n;
-}
-
+/* Where nothing is known. */
 static void add_look(const struct fl_result *r, struct fl_buf *out)
 {
-    const struct fl_telling *t = &r->telling;
-    size_t n = count_look(r);
+    size_t n = 0;
+    const struct fl_evidence *e = fl_telling_shown(r, &n);
     for (size_t i = 0; i < n; i++) {
-        const struct fl_ask_line *line = &t->lines[t->best[i]];
         fl_buf_add_text(out, i ? "          " : "  look at ");
-        fl_buf_add_safe(out, line->file);
-        fl_buf_addf(out, ":%ld  ", line->line);
-        add_short(out, line->text);
+        fl_buf_add_safe(out, fl_str_of(stream_of(r, e[i].place.stream)->name));
+        fl_buf_addf(out, ":%ld  ", e[i].place.line);
+        add_short(out, e[i].text);
         fl_buf_add_text(out, "\n");
     }
 }
@@ -377,7 +364,9 @@ static void add_text(const struct fl_result *r, const struct style *st, bool exp
         add_remedy_line(v, st, out);
         add_proof(r, st, out);
     }
-    add_look(r, out);
+    if (v->outcome == FL_OUTCOME_UNKNOWN) {
+        add_look(r, out);
+    }
     add_signals(r, out);
     add_progress(v, out);
     add_symptoms(r, out);
@@ -422,13 +411,17 @@ static void add_markdown_why(const struct fl_result *r, struct fl_buf *out)
     }
 }
 
-static void add_markdown_line(struct fl_str file, long line, struct fl_str text, struct fl_buf *out)
+static void add_markdown_lines(const struct fl_result *r, struct fl_buf *out)
 {
-    fl_buf_add_text(out, "- ");
-    fl_markup_markdown(out, file);
-    fl_buf_addf(out, ":%ld: ", line);
-    fl_markup_markdown(out, text);
-    fl_buf_add_text(out, "\n");
+    size_t n = 0;
+    const struct fl_evidence *e = fl_telling_shown(r, &n);
+    for (size_t i = 0; i < n; i++) {
+        fl_buf_add_text(out, "- ");
+        fl_markup_markdown(out, fl_str_of(stream_of(r, e[i].place.stream)->name));
+        fl_buf_addf(out, ":%ld: ", e[i].place.line);
+        fl_markup_markdown(out, e[i].text);
+        fl_buf_add_text(out, "\n");
+    }
 }
 
 static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf *out)
@@ -449,11 +442,7 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
         fl_markup_markdown(out, where.n ? fl_buf_str(&where) : FL_LIT("not said in the log"));
         fl_buf_free(&where);
         fl_buf_addf(out, "\n- **action** `%s`\n", v->action);
-        for (size_t i = 0; i < v->hypotheses[0].evidence_n; i++) {
-            const struct fl_evidence *e = &v->hypotheses[0].evidence[i];
-            add_markdown_line(fl_str_of(stream_of(r, e->place.stream)->name), e->place.line,
-                              e->text, out);
-        }
+        add_markdown_lines(r, out);
         fl_buf_add_text(out, "\nWhat to do:\n\n");
         for (size_t i = 0; i < v->recovery_n; i++) {
             fl_buf_addf(out, "%zu. ", i + 1);
@@ -461,12 +450,9 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
             fl_buf_add_text(out, "\n");
         }
     }
-    const struct fl_telling *t = &r->telling;
-    size_t look_n = count_look(r);
-    for (size_t i = 0; i < look_n; i++) {
-        const struct fl_ask_line *line = &t->lines[t->best[i]];
-        fl_buf_add_text(out, i ? "" : "Look at:\n\n");
-        add_markdown_line(line->file, line->line, line->text, out);
+    if (v->outcome == FL_OUTCOME_UNKNOWN) {
+        fl_buf_add_text(out, "Look at:\n\n");
+        add_markdown_lines(r, out);
     }
     for (size_t i = 0; i < v->symptoms_n; i++) {
         fl_buf_addf(out, "%s`%s` x %ld", i ? ", " : "\nSymptoms only: ", v->symptoms[i].cause,

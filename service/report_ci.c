@@ -38,12 +38,12 @@ static void add_xml(struct fl_buf *out, struct fl_str text)
 
 static void add_evidence(const struct fl_result *r, struct fl_buf *out)
 {
-    const struct fl_hypothesis *h = &r->verdict.hypotheses[0];
-    for (size_t i = 0; i < h->evidence_n && i < EVIDENCE; i++) {
-        const struct fl_evidence *e = &h->evidence[i];
-        add_xml(out, fl_str_of(stream_of(r, e->place.stream)->name));
-        fl_buf_addf(out, ":%ld: ", e->place.line);
-        add_xml(out, e->text);
+    size_t n = 0;
+    const struct fl_evidence *e = fl_telling_shown(r, &n);
+    for (size_t i = 0; i < n && i < EVIDENCE; i++) {
+        add_xml(out, fl_str_of(stream_of(r, e[i].place.stream)->name));
+        fl_buf_addf(out, ":%ld: ", e[i].place.line);
+        add_xml(out, e[i].text);
         fl_buf_add_text(out, "\n");
     }
     for (size_t i = 0; i < r->verdict.recovery_n; i++) {
@@ -73,7 +73,9 @@ void fl_report_junit(const struct fl_result *r, struct fl_buf *out)
     } else if (unknown) {
         fl_buf_add_text(out, "<skipped message=\"");
         add_xml(out, v->summary);
-        fl_buf_add_text(out, "\"/>\n");
+        fl_buf_add_text(out, "\">");
+        add_evidence(r, out);
+        fl_buf_add_text(out, "</skipped>\n");
     }
     fl_buf_add_text(out, "</testcase>\n</testsuite></testsuites>\n");
 }
@@ -100,23 +102,25 @@ static void add_command(struct fl_buf *out, struct fl_str text, bool property)
 void fl_report_github(const struct fl_result *r, struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
-    const struct fl_hypothesis *h = v->outcome == FL_OUTCOME_FAILED ? &v->hypotheses[0] : NULL;
+    const char *cause = v->outcome == FL_OUTCOME_FAILED ? v->cause->slug : "";
+    size_t n = 0;
+    const struct fl_evidence *e = fl_telling_shown(r, &n);
     static const char *const commands[] = {"error", "notice", "warning"};
     fl_buf_addf(out, "::%s ", commands[v->outcome]);
-    if (h && h->evidence_n) {
+    if (n) {
         fl_buf_add_text(out, "file=");
-        add_command(out, fl_str_of(stream_of(r, h->evidence[0].place.stream)->path), true);
-        fl_buf_addf(out, ",line=%ld,", h->evidence[0].place.line);
+        add_command(out, fl_str_of(stream_of(r, e[0].place.stream)->path), true);
+        fl_buf_addf(out, ",line=%ld,", e[0].place.line);
     }
-    fl_buf_addf(out, "title=%s%s%s::", fl_outcome_name(v->outcome), h ? " " : "", h ? v->cause->slug : "");
+    fl_buf_addf(out, "title=%s%s%s::", fl_outcome_name(v->outcome), *cause ? " " : "", cause);
     add_command(out, v->summary, false);
-    for (size_t i = 0; h && i < h->evidence_n && i < EVIDENCE; i++) {
+    for (size_t i = 0; i < n && i < EVIDENCE; i++) {
         fl_buf_add_text(out, "%0A");
-        add_command(out, fl_str_of(stream_of(r, h->evidence[i].place.stream)->name), false);
-        fl_buf_addf(out, ":%ld: ", h->evidence[i].place.line);
-        add_command(out, h->evidence[i].text, false);
+        add_command(out, fl_str_of(stream_of(r, e[i].place.stream)->name), false);
+        fl_buf_addf(out, ":%ld: ", e[i].place.line);
+        add_command(out, e[i].text, false);
     }
-    for (size_t i = 0; h && i < v->recovery_n; i++) {
+    for (size_t i = 0; i < v->recovery_n; i++) {
         fl_buf_addf(out, "%%0A%zu. ", i + 1);
         add_command(out, fl_str_of(v->recovery[i]), false);
     }

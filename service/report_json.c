@@ -60,12 +60,12 @@ static const char *stream_name(const struct fl_result *r, uint32_t stream)
 }
 
 static void write_evidence(struct fl_jw *w, const struct fl_result *r,
-                           const struct fl_hypothesis *h)
+                           const struct fl_evidence *list, size_t n)
 {
     fl_jw_key(w, "evidence");
     fl_jw_begin(w, '[');
-    for (size_t i = 0; i < h->evidence_n; i++) {
-        const struct fl_evidence *e = &h->evidence[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct fl_evidence *e = &list[i];
         fl_jw_begin(w, '{');
         fl_jw_key_text(w, "file", stream_name(r, e->place.stream));
         key_int(w, "line", e->place.line);
@@ -144,7 +144,7 @@ static void write_hypotheses(struct fl_jw *w, const struct fl_result *r, bool ex
         fl_jw_key_text(w, "cause", h->cause->slug);
         fl_jw_key(w, "confidence");
         fl_jw_num(w, h->confidence);
-        write_evidence(w, r, h);
+        write_evidence(w, r, h->evidence, h->evidence_n);
         if (h->explained_by) {
             fl_jw_key_text(w, "explained_by", h->explained_by);
         }
@@ -264,7 +264,8 @@ static void write_stats(struct fl_jw *w, const struct fl_result *r)
 void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
 {
     const struct fl_verdict *v = &r->verdict;
-    static const struct fl_hypothesis nothing = {.evidence_n = 0};
+    size_t shown_n = 0;
+    const struct fl_evidence *shown = fl_telling_shown(r, &shown_n);
     bool failed = v->outcome == FL_OUTCOME_FAILED;
     struct fl_jw w;
     fl_jw_init(&w, out, true);
@@ -280,7 +281,7 @@ void fl_report_json(const struct fl_result *r, bool explain, struct fl_buf *out)
     fl_jw_key_text(&w, "method", fl_method_name(v->method));
     fl_jw_key(&w, "summary");
     fl_jw_str(&w, v->summary);
-    write_evidence(&w, r, failed ? &v->hypotheses[0] : &nothing);
+    write_evidence(&w, r, shown, shown_n);
     write_symptoms(&w, r);
     write_hypotheses(&w, r, explain);
     write_places(&w, v);

@@ -55,6 +55,25 @@ static void fingerprint(struct fl_telling *t)
     snprintf(t->print, sizeof t->print, n ? "1-%016llx" : "", (unsigned long long)print);
 }
 
+static void look(const struct fl_result *r, struct fl_telling *t)
+{
+    for (size_t i = 0; i < t->best_n && t->look_n < FL_TELLING_LOOK; i++) {
+        const struct fl_ask_line *line = &t->lines[t->best[i]];
+        if (fl_str_trim(line->text).n && line->trouble == t->lines[t->best[0]].trouble) {
+            t->look[t->look_n++] = fl_telling_evidence(r, t->best[i]);
+        }
+    }
+}
+
+const struct fl_evidence *fl_telling_shown(const struct fl_result *r, size_t *n_r)
+{
+    bool failed = r->verdict.outcome == FL_OUTCOME_FAILED;
+    bool unknown = r->verdict.outcome == FL_OUTCOME_UNKNOWN;
+    const struct fl_hypothesis *h = &r->verdict.hypotheses[0];
+    *n_r = failed ? h->evidence_n : unknown ? r->telling.look_n : 0;
+    return failed ? h->evidence : r->telling.look;
+}
+
 void fl_telling_of(struct fl_result *r, struct fl_telling *out)
 {
     uint32_t streams_n = 0;
@@ -72,6 +91,7 @@ void fl_telling_of(struct fl_result *r, struct fl_telling *out)
     const struct fl_ask ask = {.lines = out->lines, .lines_n = out->n};
     out->best_n = fl_ask_best(&ask, texts, FL_TELLING_BEST, out->best);
     fingerprint(out);
+    look(r, out);
 }
 
 struct fl_str fl_telling_text(const struct fl_telling *t, struct fl_arena *arena)
