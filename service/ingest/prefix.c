@@ -436,7 +436,8 @@ static bool peel_actor_end(struct peel *p, struct fl_str s, struct fl_str name)
     return done(p, s, SEEN_OTHER);
 }
 
-/* `(RayTrainWorker pid=123, ip=10.0.0.3) `, `(raylet) `, `(autoscaler +1m2s) `. */
+/* `(RayTrainWorker pid=123, ip=10.0.0.3) `, `(raylet) `, `(autoscaler +1m2s) `; of SkyPilot
+ * `(train, pid=123) `, `(worker1, rank=1, pid=123, ip=10.0.0.3) `, whose rank is that of the node. */
 static bool peel_actor(struct peel *p)
 {
     static const struct fl_str services[] = {
@@ -459,6 +460,8 @@ static bool peel_actor(struct peel *p)
     }
     struct fl_str name = {inside.p, (size_t)(pid - inside.p)};
     struct fl_str s = fl_str_skip(inside, name.n + 5);
+    const char *comma = memchr(name.p, ',', name.n);
+    name.n = comma ? (size_t)(comma - name.p) : name.n;
     long number;
     return fl_str_take_number(&s, &number) && peel_actor_end(p, s, name);
 }

@@ -61,6 +61,8 @@ static const struct peel_case peel_cases[] = {
     {"(RayTrainWorker pid=123, ip=10.0.0.3) boom", "boom", -1, -1, "10.0.0.3", "RayTrainWorker"},
     {"(WorkerDict pid=7435)   File \"e.py\"", "  File \"e.py\"", -1, -1, "", "WorkerDict"},
     {"(MapBatches(f) pid=1, ip=10.1.1.1) x", "x", -1, -1, "10.1.1.1", "MapBatches(f)"},
+    {"(train, pid=123) boom", "boom", -1, -1, "", "train"},
+    {"(worker1, rank=1, pid=123, ip=10.0.0.3) boom", "boom", -1, -1, "10.0.0.3", "worker1"},
     {"(raylet) boom", "boom", -1, -1, "", "raylet"},
     {"(raylet, ip=10.0.0.9) boom", "boom", -1, -1, "10.0.0.9", "raylet"},
     {"(autoscaler +1m2s) boom", "boom", -1, -1, "", "autoscaler"},
