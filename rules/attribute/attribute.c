@@ -442,7 +442,7 @@ static bool any_success(const struct work *w, bool *progressed_r)
         steps += run->steps;
         trouble += run->trouble;
     }
-    *progressed_r = (steps >= FL_EPISODE_STEPS || milestone) && trouble == 0;
+    *progressed_r = (steps > 0 || milestone) && trouble == 0;
     return success;
 }
 
