@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_CAP = 64 << 20 };
+enum { ARENA_CAP = 64 << 20, MANY = 64 /* sightings of one finding */ };
 
 /* A rule this much less sure than another on the same line says nothing more (the exception's class
  * beside its message). */
@@ -164,29 +164,6 @@ static struct fl_run *run_of(struct fl_diagnosis *d, uint32_t stream)
     return fl_stream_run(&d->streams.list[stream]);
 }
 
-static struct fl_sighting sight(struct fl_diagnosis *d, const struct fl_place *place,
-                                const struct fl_captures *c, struct fl_str text, uint64_t order)
-{
-    const struct fl_run *run = run_of(d, place->stream);
-    struct fl_sighting s = {.place = *place, .order = order, .steps = run->steps,
-                            .step = run->last_step, .after_success = run->success};
-    static const char *const names[] = {"rank", "local_rank", "gpu"};
-    long *slots[] = {&s.place.rank, &s.place.local_rank, &s.place.gpu};
-    for (size_t i = 0; i < 3; i++) {
-        long value = fl_captured_number(c, names[i]);
-        if (value >= 0) {
-            *slots[i] = value;
-            s.names_rank |= i < 2;
-        }
-    }
-    const struct fl_str *node = fl_captured(c, "node");
-    node = node || place->node.n ? node : fl_captured(c, "peer"); /* the other end of a link */
-    s.place.node = fl_arena_str(&d->arena, node ? *node : place->node);
-    text.n = text.n > FL_FINDING_TEXT ? FL_FINDING_TEXT : text.n;
-    s.text = fl_arena_str(&d->arena, text);
-    return s;
-}
-
 static long printer(const struct fl_place *p)
 {
     return p->rank >= 0 ? p->rank : p->local_rank >= 0 ? 100000 + p->local_rank : -1;
@@ -205,22 +182,12 @@ static struct fl_finding *find(struct fl_diagnosis *d, uint32_t rule, uint32_t r
     return NULL;
 }
 
-bool fl_tells_exception(struct fl_str text)
-{
-    const char *colon = memchr(text.p, ':', text.n);
-    while (colon && colon > text.p && colon + 1 < text.p + text.n && colon[1] != ' ') {
-        colon = memchr(colon + 1, ':', (size_t)(text.p + text.n - colon - 1));
-    }
-    struct fl_str head = {text.p, colon ? (size_t)(colon - text.p) : 0};
-    return (fl_str_ends(head, FL_LIT("Error")) || fl_str_ends(head, FL_LIT("Exception"))) &&
-           !memchr(head.p, '(', head.n);
-}
-
 static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const struct fl_place *place,
                          const struct fl_captures *c, struct fl_str text, uint64_t order)
 {
     const struct fl_rule *rule = &d->set->rules[rule_index];
     uint32_t run = d->streams.list[place->stream].runs_n - 1;
+    struct fl_run *here = run_of(d, place->stream);
     struct fl_sighting s = {.place = *place};
     long rank = fl_captured_number(c, "rank");
     s.place.rank = rank >= 0 ? rank : place->rank;
@@ -229,22 +196,23 @@ static void file_finding(struct fl_diagnosis *d, uint32_t rule_index, const stru
         f->count++;
         /* of equal sightings close together the one to show */
         if (f->count <= 8 && fl_tells_exception(text) && !fl_tells_exception(f->first.text)) {
-            f->first = sight(d, place, c, text, order);
+            f->first = fl_sighting_of(here, place, c, text, order, &d->arena, NULL);
         }
-        if (f->count <= 1000 || f->count % 64 == 0) { /* bounded memory under a flood */
-            f->last = sight(d, place, c, text, order);
+        if (f->count == MANY) { /* bounded memory under a flood */
+            f->room = fl_arena_alloc(&d->arena, FL_SIGHTING_TEXT + FL_SIGHTING_NODE);
         }
+        f->last = fl_sighting_of(here, place, c, text, order, &d->arena, f->room);
         return;
     }
     if (d->findings_n == FL_FINDINGS_MAX) {
         return;
     }
-    s = sight(d, place, c, text, order);
+    s = fl_sighting_of(here, place, c, text, order, &d->arena, NULL);
     d->findings[d->findings_n++] = (struct fl_finding){
         .rule = rule_index, .run = run, .count = 1, .first = s, .last = s,
         .summary = fl_summary_fill(&d->arena, rule->summary ? rule->summary : "", c, &s.place)};
     if (rule->role == FL_ROLE_ROOT || rule->role == FL_ROLE_SYMPTOM) {
-        run_of(d, place->stream)->failures++;
+        here->failures++;
     }
 }
 

@@ -3,10 +3,11 @@
  * happened around them (steps made before and after, success, a new run).
  * Owns the findings and all text in them, until fl_diagnosis_free.
  * Limits: FL_FINDINGS_MAX different findings (equal ones are counted; of each the first and the
- * last are kept), text of a line up to FL_FINDING_TEXT bytes. Threads: one. */
+ * last are kept), text of a line up to FL_SIGHTING_TEXT bytes. Threads: one. */
 #pragma once
 #include "rules/attribute/place.h"
 #include "rules/attribute/roll.h"
+#include "rules/attribute/sighting.h"
 #include "rules/base/ruleset.h"
 #include "rules/habit.h"
 #include "rules/attribute/runs.h"
@@ -14,17 +15,7 @@
 
 /* Steps made after an error that show the job went on; fewer may be buffered output. */
 enum { FL_EPISODE_STEPS = 3 };
-enum { FL_FINDINGS_MAX = 2048, FL_FINDING_TEXT = 2048 };
-
-struct fl_sighting {
-    struct fl_place place;
-    struct fl_str text; /* the line, verbatim but for ANSI codes */
-    uint64_t order;     /* position among all lines of the stream */
-    long steps;         /* progress lines of the run before it */
-    long step;          /* the last step number before it, or -1 */
-    bool after_success;
-    bool names_rank; /* the line's own words, not its prefix, name the rank */
-};
+enum { FL_FINDINGS_MAX = 2048 };
 
 struct fl_finding {
     uint32_t rule; /* index in the rule set */
@@ -32,6 +23,7 @@ struct fl_finding {
     long count;
     struct fl_sighting first;
     struct fl_sighting last;
+    char *room; /* for the texts of the last one, once there were many */
     struct fl_str summary; /* filled from captures of the first sighting */
 };
 
@@ -119,6 +111,3 @@ const struct fl_series_set *fl_diagnosis_series(const struct fl_diagnosis *d);
 const struct fl_ruleset *fl_diagnosis_rules(const struct fl_diagnosis *d);
 struct fl_arena *fl_diagnosis_arena(struct fl_diagnosis *d);
 long fl_diagnosis_errors(const struct fl_diagnosis *d); /* matches that could not be told */
-
-/* Is it the last line of a traceback, "pkg.SomeError: text"? */
-bool fl_tells_exception(struct fl_str text);

@@ -125,16 +125,21 @@ static struct group *group_of(struct work *w, const struct fl_cause *cause)
 /* Keeps the weightiest findings, earlier ones first among equals. */
 static void keep_finding(struct group *g, const struct fl_finding *f, double weight)
 {
-    size_t at = g->n;
     for (size_t i = 0; i < g->n; i++) { /* of several rules on one line the surest is shown */
         const struct fl_place *p = &g->finding[i]->first.place;
-        if (p->stream == f->first.place.stream && p->line == f->first.place.line &&
-            p->offset == f->first.place.offset) {
-            g->finding[i] = weight > g->weight[i] ? f : g->finding[i];
-            g->weight[i] = weight > g->weight[i] ? weight : g->weight[i];
+        if (p->stream != f->first.place.stream || p->line != f->first.place.line ||
+            p->offset != f->first.place.offset) {
+            continue;
+        }
+        if (weight <= g->weight[i]) {
             return;
         }
+        g->n--;
+        memmove(&g->finding[i], &g->finding[i + 1], (g->n - i) * sizeof *g->finding);
+        memmove(&g->weight[i], &g->weight[i + 1], (g->n - i) * sizeof *g->weight);
+        break;
     }
+    size_t at = g->n;
     while (at > 0 && (weight > g->weight[at - 1] + 1e-9 ||
                       (weight > g->weight[at - 1] - 1e-9 &&
                        fl_sighting_before(&f->first, &g->finding[at - 1]->first)))) {

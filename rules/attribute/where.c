@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rules/attribute/where.h"
 
-bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b)
-{
-    if (a->place.stream == b->place.stream) {
-        return a->order < b->order;
-    }
-    if (a->place.has_time && b->place.has_time && a->place.time_ms != b->place.time_ms) {
-        return a->place.time_ms < b->place.time_ms;
-    }
-    return a->place.stream < b->place.stream;
-}
-
 static bool is_cause(const struct fl_cause *cause, const char *slug)
 {
     return strcmp(cause->slug, slug) == 0;

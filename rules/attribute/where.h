@@ -5,9 +5,6 @@
 #pragma once
 #include "rules/diagnose.h"
 
-/* By position within a stream, by time between streams, else by the order of the streams. */
-bool fl_sighting_before(const struct fl_sighting *a, const struct fl_sighting *b);
-
 /* findings: those of the cause, the most telling first, n > 0. *faulty comes with nothing known. */
 void fl_where(struct fl_diagnosis *diagnosis, const struct fl_cause *cause,
               const struct fl_finding *const *findings, size_t n, struct fl_place *faulty);

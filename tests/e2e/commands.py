@@ -196,6 +196,13 @@ def test_diagnose_markdown(c):
     c.check("\x1b" not in out, "colour in Markdown")
 
 
+def test_end_of_a_flood(c):
+    """Of an error that comes with every step the last one counts, however many there were."""
+    log = "".join("iteration %d loss: 2.0\n%s\n" % (i, OOM) for i in range(1, 1088))
+    v = c.verdict(c.write("flood.log", log))
+    c.check(v["cause"] == "gpu_oom", "after 1,087 of them it is called %s, %s" % (v["verdict"], v["cause"]))
+
+
 def test_diagnose_unknown(c):
     """Where no rule knows it, the lines that look like trouble are shown; without any, the last ones."""
     odd = c.write("odd.log", "starting\nERROR pool 3 lost its lease\x1b[31m\nshutting down\n")
