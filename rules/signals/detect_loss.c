@@ -135,6 +135,25 @@ static void divergence(struct fl_detecting *w, const struct fl_series *s, const 
     }
 }
 
+/* The very last value is a million times all before: nothing can be said of what would have come, but
+ * a job that ends so ended of it. */
+static void leap(struct fl_detecting *w, const struct fl_series *s)
+{
+    struct fl_column c;
+    int m = fl_detecting_metric(w, "loss");
+    fl_column_of(s, m, &c);
+    double most = 0;
+    for (size_t i = 0; i + 1 < c.n; i++) {
+        most = fmax(most, fabs(c.v[i]));
+    }
+    if (c.n >= 5 && most > 0 && fabs(c.v[c.n - 1]) > 1e6 * most) {
+        struct fl_detection *d = fl_detecting_add(w, s, c.row[c.n - 1], m, "explosion");
+        char text[FL_NUMBER_BRIEF];
+        fl_detecting_blame(d, "loss_divergence", 0.5, "the loss leaps to %s at step %ld, where the log ends",
+                           fl_number_brief(c.v[c.n - 1], text), c.row[c.n - 1]->step);
+    }
+}
+
 bool fl_detecting_is_error_rate(const struct fl_column *accuracy)
 {
     const double *v = accuracy->v;
@@ -216,4 +235,5 @@ void fl_detect_loss(struct fl_detecting *w, const struct fl_series *s)
     divergence(w, s, "error_rate", 0.45);
     divergence(w, s, "accuracy", 0); /* if it is one of errors; a guess blames nobody */
     accuracy_lost(w, s);
+    leap(w, s);
 }

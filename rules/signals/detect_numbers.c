@@ -19,15 +19,16 @@ static const struct fl_row *storm(const struct fl_series *s, int m)
     return from;
 }
 
-/* Three in a row at the end: mixed precision skips a step now and then, and the first lines of a
- * run may show nan by design. */
+/* Several in a row at the end: mixed precision skips a step now and then, and the first lines of a
+ * run may show a gradient norm of nan by design. */
 static void not_finite(struct fl_detecting *w, const struct fl_series *s)
 {
     static const char *const names[] = {"loss", "grad_norm"};
+    static const long enough[] = {2, 3};
     for (size_t i = 0; i < 2; i++) {
         int m = fl_detecting_metric(w, names[i]);
         const struct fl_tail *tail = m >= 0 ? &s->tail[m] : NULL;
-        if (tail && tail->count >= 3 && !isfinite(tail->value) && tail->first) {
+        if (tail && tail->count >= enough[i] && !isfinite(tail->value) && tail->first) {
             bool grows = i == 1 && isinf(tail->value);
             const struct fl_row *from = grows ? storm(s, m) : NULL;
             struct fl_detection *d = fl_detecting_add(w, s, from ? from : tail->first, m,

@@ -215,6 +215,19 @@ static bool peel_bracket(struct peel *p)
            (c == 'p' && peel_mpi(p, p->rest));
 }
 
+/* "-5.4830" or "14.25, 14.25 avg": what is before it counts steps. */
+static bool begins_with_value(struct fl_str s)
+{
+    long number;
+    fl_str_take_char(&s, ' ');
+    fl_str_take_char(&s, '-');
+    if (!fl_str_take_number(&s, &number) || !fl_str_take_char(&s, '.') ||
+        !fl_str_take_number(&s, &number)) {
+        return false;
+    }
+    return s.n == 0 || *s.p == ',';
+}
+
 /* `  3: ` of srun -l, padded to the width of the largest task number; `0:[rank0]:` without. */
 static bool peel_task(struct peel *p)
 {
@@ -229,7 +242,7 @@ static bool peel_task(struct peel *p)
     }
     size_t width = p->rest.n - s.n;
     if ((padding && width > TASK_WIDTH) || width - padding > TASK_DIGITS ||
-        !fl_str_take_char(&s, ':')) {
+        !fl_str_take_char(&s, ':') || begins_with_value(s)) {
         return false;
     }
     if (s.n && *s.p != ' ') {

@@ -124,6 +124,8 @@ static const char *const bare_lines[] = {
     "nvidia-nvswitch3: SXid (PCI:0000:86:00.0): 12028",
     "x9: 1",
     "node3: 0.25",
+    "123873: -5.483012",
+    "70: 14.251, 14.251 avg loss, 0.001 rate, 2.5 seconds, 4480 images",
     "12:34:56 hello",
     "2026-01-02 10:11:12 hello",
     "1/100 [00:10<01:33, 3it/s]",
