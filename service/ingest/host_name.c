@@ -212,17 +212,19 @@ bool fl_host_name_looks(struct fl_str name)
     return !dot || is_domain(fl_str_skip(name, first.n + 1));
 }
 
-/* gpu-a100-17, ip-10-0-0-3: every dash-separated part but the first holds a digit. */
+/* gpu-a100-17, ip-10-0-0-3, gpu-node-11: every dash-separated part but the first holds a digit or is
+ * such a word itself. */
 static bool is_numbered(struct fl_str name)
 {
     bool digit = true;
-    bool first = true;
+    size_t from = 0; /* of the part in hand */
     for (size_t i = 0; i < name.n && name.p[i] != '.'; i++) {
         if (name.p[i] == '-') {
-            if (!digit && !first) {
+            struct fl_str part = {name.p + from, i - from};
+            if (!digit && from && !(part.n > 2 && LISTED(common, part))) {
                 return false;
             }
-            first = false;
+            from = i + 1;
             digit = false;
         } else {
             digit = digit || fl_is_digit(name.p[i]);

@@ -242,6 +242,8 @@ TEST(paths)
         {"node17.log", -1, -1, "node17", ""},
         {"node_17.log", -1, -1, "node_17", ""},
         {"out/gpu-042.log", -1, -1, "gpu-042", ""},
+        {"out/gpu-node-11.log", -1, -1, "gpu-node-11", ""},
+        {"out/gpu-train-11.log", -1, -1, "", ""},
         {"gpu-a100-7/rank_1.log", 1, -1, "gpu-a100-7", ""},
         {"/tmp/x/none_ab/attempt_0/4/stderr.log", -1, 4, "", "stderr"},
         {"1234567_3_log.out", 3, -1, "", ""},
