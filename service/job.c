@@ -12,8 +12,10 @@
 
 #include <stdlib.h>
 
-/* Keys of events below this are ranks. */
-enum { NO_RANK_KEYS = 1000000, AHEAD = 4 /* lines whose habit is fetched */ };
+enum {
+    NO_RANK_KEYS = 1000000, /* keys of events below this are ranks */
+    AHEAD = 4               /* lines whose habits are fetched */
+};
 
 struct fl_job {
     const struct fl_ruleset *set;

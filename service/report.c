@@ -450,7 +450,7 @@ static void add_markdown(const struct fl_result *r, bool explain, struct fl_buf 
             fl_buf_add_text(out, "\n");
         }
     }
-    if (v->outcome == FL_OUTCOME_UNKNOWN) {
+    if (v->outcome == FL_OUTCOME_UNKNOWN && r->telling.look_n) {
         fl_buf_add_text(out, "Look at:\n\n");
         add_markdown_lines(r, out);
     }
