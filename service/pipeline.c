@@ -80,7 +80,7 @@ enum fl_status fl_pipeline_run(const struct fl_request *request, struct fl_resul
     out->owns_store = !request->store;
     if (!request->book) {
         status = fl_rulebook_open_part(state, !request->config->no_learned,
-                                       request->config->without_rules, &out->own_book, err);
+                                       request->config->without_rules, NULL, &out->own_book, err);
     }
     if (status == FL_OK) {
         status = fl_pipeline_judge(out->book, request, &out->job, &out->verdict, err);

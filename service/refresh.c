@@ -23,6 +23,7 @@ struct fl_refresh {
     pthread_t thread;
     int stop_fd;
     int notify_fd; /* -1: none */
+    struct fl_checked checked;
     uint64_t seen; /* what the files looked like when the rules in force were read */
     pthread_mutex_t lock;
     struct fl_rulebook next; /* set NULL: nothing new */
@@ -83,7 +84,7 @@ static void rebuild(struct fl_refresh *r)
 {
     struct fl_err err = {0};
     struct fl_rulebook book = {.set = NULL};
-    if (r->build(r->ctx, &book, &err) != FL_OK) {
+    if (r->build(r->ctx, &r->checked, &book, &err) != FL_OK) {
         fl_log(FL_LOG_WARN, "%s (the rules stay as they were)", err.msg);
         fl_rulebook_close(&book);
         return;

@@ -9,7 +9,9 @@
 
 struct fl_refresh;
 
-typedef enum fl_status (*fl_refresh_build)(void *ctx, struct fl_rulebook *out, struct fl_err *err);
+/* checked: the patterns that were checked when it was last built. */
+typedef enum fl_status (*fl_refresh_build)(void *ctx, struct fl_checked *checked,
+                                           struct fl_rulebook *out, struct fl_err *err);
 
 /* path: a file or folder to watch; it and ctx must outlive the refresh. */
 enum fl_status fl_refresh_start(const char *path, fl_refresh_build build, void *ctx,

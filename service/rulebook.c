@@ -43,8 +43,8 @@ static void load_calibration(struct fl_calibration *c)
 }
 
 static enum fl_status open_book(const char *state_dir, unsigned what, const char *without,
-                                const struct fl_trial *trial, struct fl_rulebook *out,
-                                struct fl_err *err)
+                                const struct fl_trial *trial, struct fl_checked *checked,
+                                struct fl_rulebook *out, struct fl_err *err)
 {
     fl_ruleset_complain complain = trial ? NULL : warn;
     char path[FL_PATHS_BYTES];
@@ -62,6 +62,7 @@ static enum fl_status open_book(const char *state_dir, unsigned what, const char
         out->set->trusts_shipped = !(what & CHECKED);
         out->set->cache = fits && !trial ? cache : NULL;
         out->set->without = without;
+        out->set->checked = checked;
         out->set->left_out = trial ? trial->rules : NULL;
         out->set->left_out_n = trial ? trial->n : 0;
     }
@@ -83,6 +84,7 @@ static enum fl_status open_book(const char *state_dir, unsigned what, const char
     if (status == FL_OK) {
         status = fl_ruleset_ready(out->set, complain, NULL, &out->bad, err);
         out->set->cache = out->set->without = NULL;
+        out->set->checked = NULL;
     }
     if (status != FL_OK) {
         fl_rulebook_close(out);
@@ -92,24 +94,25 @@ static enum fl_status open_book(const char *state_dir, unsigned what, const char
 
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, LEARNED, NULL, NULL, out, err);
+    return open_book(state_dir, LEARNED, NULL, NULL, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_open_part(const char *state_dir, bool learned, const char *without,
-                                     struct fl_rulebook *out, struct fl_err *err)
+                                     struct fl_checked *checked, struct fl_rulebook *out,
+                                     struct fl_err *err)
 {
-    return open_book(state_dir, learned ? LEARNED : 0, without, NULL, out, err);
+    return open_book(state_dir, learned ? LEARNED : 0, without, NULL, checked, out, err);
 }
 
 enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, LEARNED | CHECKED, NULL, NULL, out, err);
+    return open_book(state_dir, LEARNED | CHECKED, NULL, NULL, NULL, out, err);
 }
 
 enum fl_status fl_rulebook_open_trial(const char *state_dir, const struct fl_trial *trial,
                                       struct fl_rulebook *out, struct fl_err *err)
 {
-    return open_book(state_dir, LEARNED, NULL, trial, out, err);
+    return open_book(state_dir, LEARNED, NULL, trial, NULL, out, err);
 }
 
 void fl_rulebook_close(struct fl_rulebook *book)

@@ -20,9 +20,10 @@ struct fl_rulebook {
 enum fl_status fl_rulebook_open(const char *state_dir, struct fl_rulebook *out,
                                 struct fl_err *err) FL_MUST_USE;
 /* A part of it: without what was learned, without the rules that `without` names (NULL: all; see
- * fl_ruleset). */
+ * fl_ruleset). checked: as in fl_ruleset. */
 enum fl_status fl_rulebook_open_part(const char *state_dir, bool learned, const char *without,
-                                     struct fl_rulebook *out, struct fl_err *err) FL_MUST_USE;
+                                     struct fl_checked *checked, struct fl_rulebook *out,
+                                     struct fl_err *err) FL_MUST_USE;
 /* The same with shipped rules checked like any others. */
 enum fl_status fl_rulebook_check(const char *state_dir, struct fl_rulebook *out,
                                  struct fl_err *err) FL_MUST_USE;

@@ -115,6 +115,7 @@ struct fl_ruleset {
     uint32_t event_patterns_n;
     bool trusts_shipped; /* set before loading: files of origin "shipped" are as they were tested */
     const char *cache;   /* set before fl_ruleset_ready: folder for the compiled scanner, or NULL */
+    struct fl_checked *checked; /* set before loading: what need not be checked again, or NULL */
     uint32_t attention; /* pattern of words that failures use (the lexicon) */
     uint32_t traceback; /* pattern of a Python traceback's first line, or of a frame */
     const struct fl_rule *left_out; /* loading leaves out rules with the ids of these */

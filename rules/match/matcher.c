@@ -70,7 +70,7 @@ enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern,
 {
     struct fl_pattern one = {pattern, flags};
     enum fl_status status =
-        flags & FL_PATTERN_TRUSTED ? FL_OK : fl_pattern_check(&one, at_r, err);
+        flags & (FL_PATTERN_TRUSTED | FL_PATTERN_CHECKED) ? FL_OK : fl_pattern_check(&one, at_r, err);
     if (status != FL_OK) {
         return status;
     }

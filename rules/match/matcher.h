@@ -22,7 +22,7 @@ struct fl_candidate {
 enum fl_status fl_matcher_new(struct fl_matcher **out, struct fl_err *err) FL_MUST_USE;
 void fl_matcher_free(struct fl_matcher *matcher);
 
-/* Checks a pattern, unless it is trusted (see fl_pattern_check), and gives it the next number from
+/* Checks a pattern, unless it is trusted or was checked (see fl_pattern_check), and gives it the next number from
  * 0. */
 enum fl_status fl_matcher_add(struct fl_matcher *matcher, struct fl_str pattern, unsigned flags,
                               uint32_t *number_r, size_t *at_r, struct fl_err *err) FL_MUST_USE;

@@ -9,6 +9,7 @@
 
 #include "rules/match/blur.h"
 #include "rules/match/shape.h"
+#include "service/base/hash.h"
 
 #include <stdlib.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -85,6 +86,24 @@ enum fl_status fl_pattern_check(const struct fl_pattern *pattern, size_t *at_r,
         pcre2_code_free(code);
     }
     return status;
+}
+
+static uint64_t hash_of(const struct fl_pattern *pattern)
+{
+    uint64_t hash = fl_hash(pattern->text, pattern->flags & FL_PATTERN_LINES);
+    return hash ? hash : 1;
+}
+
+bool fl_checked_has(const struct fl_checked *checked, const struct fl_pattern *pattern)
+{
+    uint64_t hash = hash_of(pattern);
+    return checked->hash[hash % FL_CHECKED] == hash;
+}
+
+void fl_checked_put(struct fl_checked *checked, const struct fl_pattern *pattern)
+{
+    uint64_t hash = hash_of(pattern);
+    checked->hash[hash % FL_CHECKED] = hash;
 }
 
 enum fl_status fl_programs_new(const struct fl_pattern *patterns, uint32_t n,

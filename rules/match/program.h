@@ -19,8 +19,9 @@ enum fl_pattern_flags {
     FL_PATTERN_LINES = 1,   /* ^ and $ match at inner line ends */
     FL_PATTERN_SILENT = 2,  /* never proposed, only tried */
     FL_PATTERN_TRUSTED = 4, /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
-    FL_PATTERN_ENOUGH = 8   /* once one of these says yes to a line, nobody asks the others; they are
+    FL_PATTERN_ENOUGH = 8,  /* once one of these says yes to a line, nobody asks the others; they are
                                tried on the whole line */
+    FL_PATTERN_CHECKED = 16 /* it was checked before */
 };
 
 struct fl_pattern {
@@ -33,6 +34,15 @@ struct fl_programs;
 /* Is it a pattern? FL_SYNTAX and FL_LIMIT come with a message, and *at_r the offset. */
 enum fl_status fl_pattern_check(const struct fl_pattern *pattern, size_t *at_r,
                                 struct fl_err *err) FL_MUST_USE;
+
+/* Hashes of patterns that were checked, for who reads the same rules again and again; zeroed, it holds
+ * none. One that is taken for another is found out when it is first tried (FL_MATCH_ERROR). */
+enum { FL_CHECKED = 8192 };
+struct fl_checked {
+    uint64_t hash[FL_CHECKED];
+};
+bool fl_checked_has(const struct fl_checked *checked, const struct fl_pattern *pattern);
+void fl_checked_put(struct fl_checked *checked, const struct fl_pattern *pattern);
 
 enum fl_status fl_programs_new(const struct fl_pattern *patterns, uint32_t n,
                                struct fl_programs **out, struct fl_err *err) FL_MUST_USE;

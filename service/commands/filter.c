@@ -31,8 +31,8 @@ static void complain(void *ctx, const char *message)
 }
 
 /* Exactly the rules of one file; a fault in any of them is an error here. */
-static enum fl_status open_only(const char *path, const char *state, struct fl_rulebook *book,
-                                struct fl_err *err)
+static enum fl_status open_only(const char *path, const char *state, struct fl_checked *checked,
+                                struct fl_rulebook *book, struct fl_err *err)
 {
     char cache[FL_PATHS_BYTES];
     char shipped[FL_PATHS_BYTES];
@@ -47,11 +47,13 @@ static enum fl_status open_only(const char *path, const char *state, struct fl_r
         book->set->cache = cache;
     }
     if (status == FL_OK) {
+        book->set->checked = checked;
         status = fl_ruleset_load(book->set, path, "operator", complain, NULL, &book->bad, err);
     }
     if (status == FL_OK) {
         status = fl_ruleset_ready(book->set, complain, NULL, &book->bad, err);
         book->set->cache = NULL;
+        book->set->checked = NULL;
     }
     if (status == FL_OK && book->bad) {
         status = fl_fail(err, FL_SYNTAX, "%s: %zu bad rule%s", path, book->bad,
@@ -60,11 +62,12 @@ static enum fl_status open_only(const char *path, const char *state, struct fl_r
     return status;
 }
 
-static enum fl_status open_rules(void *ctx, struct fl_rulebook *book, struct fl_err *err)
+static enum fl_status open_rules(void *ctx, struct fl_checked *checked, struct fl_rulebook *book,
+                                 struct fl_err *err)
 {
     const struct origin *o = ctx;
-    return o->only         ? open_only(o->only, o->state, book, err)
-           : fl_rulebook_open_part(o->state, !o->no_learned, NULL, book, err);
+    return o->only ? open_only(o->only, o->state, checked, book, err)
+                   : fl_rulebook_open_part(o->state, !o->no_learned, NULL, checked, book, err);
 }
 
 /* ---- to the end ---- */
@@ -252,7 +255,7 @@ static enum fl_status run(struct options *o, int argc, char **argv, struct fl_er
     enum fl_status status =
         path ? fl_refresh_start(path, open_rules, &o->origin, &refresh, err) : FL_OK;
     if (status == FL_OK) {
-        status = open_rules(&o->origin, &book, err);
+        status = open_rules(&o->origin, NULL, &book, err);
     }
     if (status == FL_OK) {
         status = fl_sift_init(&sift, book.set, guards && !o->follow ? FL_SIFT_TAIL : 0, o->explains,

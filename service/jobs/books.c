@@ -17,10 +17,11 @@ struct fl_books {
     struct fl_refresh *refresh; /* NULL: the folder cannot be watched */
 };
 
-static enum fl_status build(void *ctx, struct fl_rulebook *out, struct fl_err *err)
+static enum fl_status build(void *ctx, struct fl_checked *checked, struct fl_rulebook *out,
+                            struct fl_err *err)
 {
     struct fl_books *books = ctx;
-    return fl_rulebook_open(books->state_dir, out, err);
+    return fl_rulebook_open_part(books->state_dir, true, NULL, checked, out, err);
 }
 
 static void drop(struct fl_book *book)
@@ -61,7 +62,7 @@ enum fl_status fl_books_open(const char *state_dir, struct fl_books **out, struc
     snprintf(books->folder, sizeof books->folder, "%s/rules", state_dir);
     enum fl_status status = fl_fsio_mkdirs(books->folder, err);
     if (status == FL_OK) {
-        status = build(books, &rules, err);
+        status = build(books, NULL, &rules, err);
     }
     if (status == FL_OK && !put(books, &rules)) {
         status = fl_fail(err, FL_NOMEM, "no memory for the rules");
@@ -118,7 +119,7 @@ void fl_books_give(struct fl_books *books, struct fl_book *book)
 enum fl_status fl_books_reload(struct fl_books *books, struct fl_err *err)
 {
     struct fl_rulebook rules = {.set = NULL};
-    enum fl_status status = build(books, &rules, err);
+    enum fl_status status = build(books, NULL, &rules, err);
     if (status != FL_OK) {
         fl_rulebook_close(&rules);
         return status;

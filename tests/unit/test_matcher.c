@@ -282,6 +282,19 @@ TEST(late_ones_answer_alike)
 }
 
 /* A bad pattern that nobody checked cannot tell, and harms no other. */
+TEST(what_was_checked_is_known)
+{
+    static struct fl_checked checked;
+    struct fl_pattern one = {FL_LIT("loss \\d+"), 0};
+    struct fl_pattern other = {FL_LIT("loss \\d*"), 0};
+    struct fl_pattern lines = {one.text, FL_PATTERN_LINES};
+    struct fl_pattern silent = {one.text, FL_PATTERN_SILENT};
+    CHECK(!fl_checked_has(&checked, &one));
+    fl_checked_put(&checked, &one);
+    CHECK(fl_checked_has(&checked, &one) && fl_checked_has(&checked, &silent));
+    CHECK(!fl_checked_has(&checked, &other) && !fl_checked_has(&checked, &lines));
+}
+
 TEST(trusted_but_bad)
 {
     static const char *const patterns[] = {"un(closed", "closed"};
@@ -306,6 +319,7 @@ int main(void)
     RUN(limits_runaways);
     RUN(same_answers_without_vectorscan);
     RUN(late_ones_answer_alike);
+    RUN(what_was_checked_is_known);
     RUN(trusted_but_bad);
     return test_result();
 }
