@@ -145,7 +145,8 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
                    (rule->state == FL_STATE_SHADOW && rule->scope == FL_SCOPE_LINE);
     bool drops = rule->is_filter && rule->state == FL_STATE_ACTIVE && !fl_rule_is_learned(rule);
     unsigned flags = (event ? FL_PATTERN_LINES : 0U) | (rule->trusted ? FL_PATTERN_TRUSTED : 0U) |
-                     (drops ? FL_PATTERN_ENOUGH : 0U);
+                     (drops ? FL_PATTERN_ENOUGH : 0U) |
+                     (fl_rule_is_learned(rule) ? FL_PATTERN_LEARNED : 0U);
     if (!applies || (owner.kind != 0 && !spread)) {
         flags |= FL_PATTERN_SILENT;
     }

@@ -112,7 +112,7 @@ static enum fl_status begin_trial(struct trial *t)
     size_t at = 0;
     enum fl_status status = fl_matcher_new(&t->matcher, t->err);
     if (status == FL_OK) {
-        status = fl_matcher_add(t->matcher, t->p->pattern, 0, &number, &at, t->err);
+        status = fl_matcher_add(t->matcher, t->p->pattern, FL_PATTERN_LEARNED, &number, &at, t->err);
     }
     if (status == FL_OK) {
         status = fl_matcher_ready(t->matcher, t->err);

@@ -210,13 +210,14 @@ enum fl_match fl_program_try(struct fl_programs *programs, uint32_t pattern, str
 {
     struct code *c = own_code(programs, pattern);
     uint32_t steps = CALM_STEPS;
-    if (!c) {
+    unsigned flags = programs->patterns[pattern].flags;
+    if (!c || (flags & FL_PATTERN_LEARNED && subject.n > FL_PATTERN_SUBJECT)) {
         return FL_MATCH_ERROR;
     }
     if (subject.n > CALM_BYTES) {
         steps = (uint32_t)((size_t)CALM_STEPS * CALM_BYTES / subject.n);
         steps = steps < LEAST_STEPS ? LEAST_STEPS : steps;
-        if (!c->translated && !(programs->patterns[pattern].flags & FL_PATTERN_TRUSTED)) {
+        if (!c->translated && !(flags & FL_PATTERN_TRUSTED)) {
             translate(c); /* it may run away */
         }
     }

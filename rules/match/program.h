@@ -4,14 +4,16 @@
  * Borrows the patterns; they must outlive it. Owns what it compiles.
  * Limits: FL_PATTERN_BYTES of pattern text, FL_PATTERN_CODE bytes compiled, match and depth limits
  * that shrink with the subject's length, so that one call stays in the milliseconds
- * (a match limit alone does not bound time: it counts steps, and a step may walk the subject). */
+ * (a match limit alone does not bound time: it counts steps from one start, and a step may walk the
+ * subject). From each of its bytes `(?:a+\.)+a` may walk all of a subject; of patterns that no person wrote the
+ * subject is limited, too. */
 #pragma once
 #include "rules/match/captures.h"
 #include "service/base/status.h"
 
 #include <stdint.h>
 
-enum { FL_PATTERN_BYTES = 2000, FL_PATTERN_CODE = 64 * 1024 };
+enum { FL_PATTERN_BYTES = 2000, FL_PATTERN_CODE = 64 * 1024, FL_PATTERN_SUBJECT = 8 * 1024 };
 
 enum fl_match { FL_MATCH_NO, FL_MATCH_YES, FL_MATCH_ERROR };
 
@@ -21,7 +23,8 @@ enum fl_pattern_flags {
     FL_PATTERN_TRUSTED = 4, /* not checked: a bad one is FL_MATCH_ERROR when it is tried */
     FL_PATTERN_ENOUGH = 8,  /* once one of these says yes to a line, nobody asks the others; they are
                                tried on the whole line */
-    FL_PATTERN_CHECKED = 16 /* it was checked before */
+    FL_PATTERN_CHECKED = 16, /* it was checked before */
+    FL_PATTERN_LEARNED = 32 /* a subject longer than FL_PATTERN_SUBJECT is not tried: it cannot be told */
 };
 
 struct fl_pattern {
