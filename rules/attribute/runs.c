@@ -53,10 +53,15 @@ struct fl_run *fl_stream_run(const struct fl_stream *stream)
     return &stream->runs[stream->runs_n - 1];
 }
 
+/* Something that was done, or went wrong, in it. */
+static bool shows_work(const struct fl_run *run)
+{
+    return run->steps > 0 || run->failures > 0 || run->success;
+}
+
 void fl_stream_started(struct fl_stream *stream, struct fl_arena *arena, uint64_t order)
 {
-    const struct fl_run *run = fl_stream_run(stream);
-    if (run->steps > 0 || run->failures > 0 || run->success) {
+    if (shows_work(fl_stream_run(stream))) {
         add_run(stream, arena, order);
     }
 }
@@ -88,8 +93,7 @@ void fl_run_succeeded(struct fl_run *run, uint64_t order)
 uint32_t fl_stream_last_run(const struct fl_stream *s)
 {
     uint32_t run = s->runs_n - 1;
-    while (run > 0 && s->runs[run].steps == 0 && s->runs[run].failures == 0 &&
-           !s->runs[run].milestone && !s->runs[run].success) {
+    while (run > 0 && !shows_work(&s->runs[run]) && !s->runs[run].milestone) {
         run--;
     }
     return run;

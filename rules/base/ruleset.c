@@ -153,13 +153,14 @@ static enum fl_status compile_set(struct fl_ruleset *set, const struct fl_rule *
     patterns->number = fl_arena_alloc(&set->arena, (patterns->n + 1) * sizeof *patterns->number);
     for (size_t i = 0; i < patterns->n; i++) {
         struct fl_pattern one = {patterns->text[i], flags};
-        bool known = set->checked && fl_checked_has(set->checked, &one);
+        struct fl_checked *checked = rule->trusted ? NULL : set->checked;
+        bool known = checked && fl_checked_has(checked, &one);
         *bad_r = i;
         enum fl_status status = !patterns->number ? FL_NOMEM :
             fl_matcher_add(event ? set->events : set->lines, one.text,
                            flags | (known ? FL_PATTERN_CHECKED : 0U), &patterns->number[i], at_r, err);
-        if (status == FL_OK && set->checked) {
-            fl_checked_put(set->checked, &one);
+        if (status == FL_OK && checked) {
+            fl_checked_put(checked, &one);
         }
         if (status == FL_OK) {
             status = own(set, event, patterns->number[i], owner);

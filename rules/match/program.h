@@ -5,8 +5,8 @@
  * Limits: FL_PATTERN_BYTES of pattern text, FL_PATTERN_CODE bytes compiled, match and depth limits
  * that shrink with the subject's length, so that one call stays in the milliseconds
  * (a match limit alone does not bound time: it counts steps from one start, and a step may walk the
- * subject). From each of its bytes `(?:a+\.)+a` may walk all of a subject; of patterns that no person wrote the
- * subject is limited, too. */
+ * subject). From each of its bytes `(?:a+\.)+a` may walk all of a subject; of patterns that no person
+ * wrote the subject is limited, too. */
 #pragma once
 #include "rules/match/captures.h"
 #include "service/base/status.h"
